@@ -1,0 +1,133 @@
+"""What a checked write request does to the profiles of its app: identifiers, then attributes.
+
+Pure: standard library only, `now` is an argument. Source: contract C2.32-C2.33, C3.2, C3.4;
+decisions 1 and 8; the limits are this project's (ARCHITECTURE.md, decision 8).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+
+from audience.errors import Invalid
+from audience.profile_changes.items import Item, Skip
+from audience.profiles.actions import (
+    LIMIT,
+    Removed,
+    ValueType,
+    apply_action,
+    value_type_of,
+)
+from audience.profiles.identifiers import EMAIL, IDENTIFIER_NAMES, Identifier, is_blocked
+from audience.profiles.merge import resolve_identifiers, target_of
+from audience.profiles.profile import Profile, microseconds
+from audience.profiles.profile_set import ProfileSet
+
+MAX_ATTRIBUTES_PER_PROFILE = 1000
+MAX_ATTRIBUTE_DEFINITIONS_PER_APP = 10_000
+#: A profile whose attributes take more than this grows no further.
+MAX_ATTRIBUTES_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class AttributeTypes:
+    """The app's value types of custom attributes by name; `new` are first seen in this change.
+
+    known: {attribute_name: type, or None when declared without one}; definition_count: how many
+    custom attributes the app has in all.
+    """
+
+    known: dict[str, ValueType | None] = field(default_factory=dict)
+    new: dict[str, ValueType] = field(default_factory=dict)
+    definition_count: int = 0
+
+    def of(self, name: str) -> ValueType | None:
+        """The type of the attribute, None when its first value is still to come."""
+        return self.new.get(name) or self.known.get(name)
+
+    def learn(self, name: str, value_type: ValueType) -> None:
+        """Give the attribute the type of its first value (contract C1.3)."""
+        if name not in self.known:
+            self.definition_count += 1
+        self.new[name] = value_type
+
+
+def modify_attributes(
+    profiles: ProfileSet, types: AttributeTypes, items: Sequence[Item], now: datetime
+) -> list[Skip]:
+    """Apply the items of one request and one app; the entries that were not applied.
+
+    First all identifiers are resolved (`merge.resolve_identifiers`), then the attribute entries are
+    applied in the order given, each to the profile its item names.
+    Errors: Invalid when an item has no identifier left that may be used.
+    """
+    usable = [_without_blocked(item, profiles.also_blocked) for item in items]
+    resolve_identifiers(profiles, usable, now)
+    skipped: list[Skip] = []
+    written = microseconds(now)
+    for identifiers, group in groupby(zip(usable, items, strict=True), key=lambda pair: pair[0]):
+        profile = target_of(profiles, identifiers)
+        for _, item in group:
+            _remember_email_as_given(profile, item)
+            _apply_entries(profile, types, item, written, skipped)
+        profiles.touch(profile, now)
+    return skipped
+
+
+def _without_blocked(item: Item, also_blocked: frozenset[str]) -> tuple[Identifier, ...]:
+    usable = tuple(
+        identifier for identifier in item.identifiers if not is_blocked(*identifier, also_blocked)
+    )
+    if not usable:
+        path = f"items[{item.index}]"
+        message = (
+            f"{path} has no usable identifier: the value of {item.identifiers[0].identifier_name} "
+            f"is a placeholder; expected a real one of {', '.join(IDENTIFIER_NAMES)}"
+        )
+        raise Invalid(message, path=path)
+    return usable
+
+
+def _remember_email_as_given(profile: Profile, item: Item) -> None:
+    if item.email_as_given is not None and Identifier(EMAIL, profile.email or "") in (
+        item.identifiers
+    ):
+        profile.email_as_given = item.email_as_given
+
+
+def _apply_entries(
+    profile: Profile, types: AttributeTypes, item: Item, written: int, skipped: list[Skip]
+) -> None:
+    if not item.entries:
+        return
+    attributes = dict(profile.attributes)
+    written_at = dict(profile.attribute_written_at)
+    for entry, name, action, value in item.entries:
+        value_type = types.of(name)
+        outcome, reason = apply_action(attributes.get(name), value_type, action, value)
+        if isinstance(outcome, Removed):
+            attributes.pop(name, None)
+            written_at.pop(name, None)
+            continue
+        if outcome is not None:
+            reason = _past_limit(profile, attributes, types, name)
+        if reason is not None:
+            skipped.append(Skip(item.index, entry, name, reason))
+        elif outcome is not None:
+            if value_type is None:
+                types.learn(name, value_type_of(outcome))
+            attributes[name] = outcome
+            written_at[name] = written
+    profile.attributes = attributes
+    profile.attribute_written_at = written_at
+
+
+def _past_limit(
+    profile: Profile, attributes: dict[str, object], types: AttributeTypes, name: str
+) -> str | None:
+    if name not in types.known and name not in types.new:
+        if types.definition_count >= MAX_ATTRIBUTE_DEFINITIONS_PER_APP:
+            return LIMIT
+    if name not in attributes and len(attributes) >= MAX_ATTRIBUTES_PER_PROFILE:
+        return LIMIT
+    return LIMIT if profile.stored_bytes > MAX_ATTRIBUTES_BYTES else None

@@ -1,0 +1,162 @@
+"""Public writes: attributes (contract D1.4), and the analytics trackers that SDKs call first."""
+
+from collections.abc import AsyncIterator, Sequence
+from functools import lru_cache
+
+import orjson
+from aiohttp import web
+from email_validator import EmailNotValidError, validate_email
+
+from audience.errors import DomainError, Unavailable
+from audience.profile_changes.items import Skip, parse_items
+from audience.profile_changes.operations import (
+    Counts,
+    SkippedStrictly,
+    WriteRequest,
+    WriteResult,
+    write_batch,
+)
+from audience.profiles.identifiers import normalise_email
+from audience.server import clock, metrics
+from audience.server.batcher import Batcher
+from audience.server.database import HeldConnection
+from audience.server.keys import DATABASE, SETTINGS
+from audience.server.request_body import drain, read_json
+
+_WRITES = web.AppKey("writes", Batcher[WriteRequest, WriteResult])
+#: Attribute entries in one batch: keeps a batch's transaction short.
+_MAX_BATCH_WEIGHT = 2000
+_CACHED_EMAILS = 4096
+
+
+async def hold_writes(app: web.Application) -> AsyncIterator[None]:
+    """Coalesces public writes on one connection while the service runs."""
+    held = app[DATABASE].hold()
+
+    async def flush(requests: Sequence[WriteRequest]) -> list[WriteResult | BaseException]:
+        return await flush_writes(held, requests)
+
+    app[_WRITES] = Batcher(
+        flush,
+        max_weight=_MAX_BATCH_WEIGHT,
+        on_batch=metrics.BATCH_SIZE.labels("writes").observe,
+    )
+    yield
+    await app[_WRITES].close()
+    await held.close()
+
+
+async def flush_writes(
+    held: HeldConnection, requests: Sequence[WriteRequest]
+) -> list[WriteResult | BaseException]:
+    """Write the requests in one transaction; if that fails, each in its own.
+
+    So one poisonous request never fails its neighbours. While the database is away, all fail.
+    """
+    try:
+        return list(await _write(held, requests))
+    except Unavailable:
+        raise
+    except Exception as error:
+        if len(requests) == 1:
+            raise
+        results: list[WriteResult | BaseException] = []
+        for request in requests:
+            try:
+                results += await _write(held, [request])
+            except Exception as alone:  # noqa: BLE001 - this request's own answer
+                alone.__context__ = error
+                results.append(alone)
+        return results
+
+
+async def _write(held: HeldConnection, requests: Sequence[WriteRequest]) -> list[WriteResult]:
+    counts = Counts()
+    async with held.transaction() as conn:
+        results = await write_batch(conn, requests, clock.now, counts)
+    if counts.merges:
+        metrics.MERGES.inc(counts.merges)
+    for reason, count in counts.refusals.items():
+        metrics.MERGE_REFUSALS.labels(reason).inc(count)
+    return results
+
+
+async def modify_attributes(request: web.Request) -> web.Response:
+    """POST /audiences/tracker/attributes/ -> 204, or 200 with what was skipped.
+
+    Body: contract D1.5. 200: {"skipped": [{"item", "entry", "name", "reason"}]}, everything else is
+    applied; with `Prefer: handling=strict` a skip makes it 400 with that body, nothing applied.
+    400 malformed, 403 unknown app, 413 too large, 503 overload or database away: nothing applied.
+    On repeat: the same state, but for the action `add`.  Source: contract D1.4-D1.16, decision 1.
+    """
+    payload = await read_json(request)
+    allow_test = request.app[SETTINGS].allow_test_emails
+    items = parse_items(payload, check_test_email if allow_test else check_email)
+    if not items.items:
+        return web.Response(status=204)
+    weight = len(items.items) + sum(len(item.entries) for item in items.items)
+    result = await request.app[_WRITES].submit(WriteRequest(items, is_strict(request)), weight)
+    if isinstance(result, SkippedStrictly):
+        return skipped_response(400, result.skipped)
+    if isinstance(result, DomainError):
+        raise result
+    if result:
+        for skip in result:
+            metrics.SKIPPED_ENTRIES.labels(skip.reason).inc()
+        return skipped_response(200, result)
+    return web.Response(status=204)
+
+
+async def drop_analytics(request: web.Request) -> web.Response:
+    """GET and POST /ppms.php and /piwik.php -> 204: what they carry is dropped and counted.
+
+    The Android SDK sends analytics first and holds attributes back when that fails (F1.13).
+    """
+    await drain(request)
+    metrics.DROPPED_ANALYTICS.inc()
+    return web.Response(status=204)
+
+
+def is_strict(request: web.Request) -> bool:
+    """True for `Prefer: handling=strict` (RFC 7240; decision 1)."""
+    preferences = ",".join(request.headers.getall("Prefer", ()))
+    wanted = (part.partition(";")[0].replace(" ", "") for part in preferences.split(","))
+    return any(part.lower().replace('"', "") == "handling=strict" for part in wanted)
+
+
+def skipped_response(status: int, skipped: Sequence[Skip]) -> web.Response:
+    """What was not applied, or in a strict request would not have been."""
+    rows = [
+        {key: value for key, value in skip._asdict().items() if value is not None}
+        for skip in skipped
+    ]
+    return web.Response(
+        status=status,
+        body=orjson.dumps({"skipped": rows}),
+        headers={
+            "Content-Type": "application/json; charset=utf-8",
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+@lru_cache(maxsize=_CACHED_EMAILS)
+def check_email(value: str) -> str | None:
+    """The e-mail in comparable form, None when email-validator refuses it (decision 8)."""
+    return _check_email(value, is_test=False)
+
+
+@lru_cache(maxsize=_CACHED_EMAILS)
+def check_test_email(value: str) -> str | None:
+    """As `check_email`, but domains made for tests are fine (setting ALLOW_TEST_EMAILS)."""
+    return _check_email(value, is_test=True)
+
+
+def _check_email(value: str, *, is_test: bool) -> str | None:
+    try:
+        checked = validate_email(
+            value.strip(), check_deliverability=False, test_environment=is_test
+        )
+    except EmailNotValidError:
+        return None
+    return normalise_email(checked.normalized)

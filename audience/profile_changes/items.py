@@ -1,0 +1,206 @@
+"""The items of a public write request, checked: shapes, types and limits, nothing stored yet.
+
+Pure: standard library only, written by hand because every public write passes here (3 us an item).
+Source: contract D1.5, D1.11-D1.13, C2 (malformed rows), C3.1; decisions 2 and 8.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from audience.errors import Invalid, TooLarge
+from audience.profiles.actions import ACTIONS, ADD, LIST_ADD, LIST_REMOVE, SET, AttributeValue
+from audience.profiles.identifiers import (
+    ANALYTICS_VISITOR_ID,
+    DEVICE_ID,
+    EMAIL,
+    IDENTIFIER_NAMES,
+    MAX_IDENTIFIER_CHARACTERS,
+    USER_ID,
+    Identifier,
+    normalise_analytics_visitor_id,
+)
+from audience.uuid_text import parse_uuid
+
+MAX_ITEMS = 1000
+MAX_ENTRIES = 10_000
+MAX_NAME_CHARACTERS = 255
+
+
+class Entry(NamedTuple):
+    """One attribute action of an item; `entry` is its position in the item's `attributes`."""
+
+    entry: int
+    name: str
+    action: str
+    value: AttributeValue | None
+
+
+class Skip(NamedTuple):
+    """One entry that was not applied; entry is None for an identifier (decision 8)."""
+
+    item: int
+    entry: int | None
+    name: str
+    reason: str
+
+
+class Item(NamedTuple):
+    """One checked item. identifiers: strongest first, normal form; email_as_given for display."""
+
+    index: int
+    app_id: str
+    identifiers: tuple[Identifier, ...]
+    email_as_given: str | None
+    entries: tuple[Entry, ...]
+
+
+class Items(NamedTuple):
+    """All items of a request with what is skipped already."""
+
+    items: tuple[Item, ...]
+    skipped: tuple[Skip, ...]
+
+
+#: The comparable form of an e-mail, or None when it is not one.
+EmailCheck = Callable[[str], str | None]
+
+
+def parse_items(payload: object, check_email: EmailCheck) -> Items:
+    """The request body's items; a lone object counts as one item, `[]` as none (D1.12).
+
+    Errors: Invalid with the path of the first field at fault (the whole request is refused, C3.1);
+    TooLarge past 1,000 items or 10,000 attribute entries.
+    """
+    if isinstance(payload, dict):
+        payload = [payload]
+    if not isinstance(payload, list):
+        message = "the body must be a JSON array of items"
+        raise Invalid(message)
+    if len(payload) > MAX_ITEMS:
+        message = f"the body holds {len(payload)} items, at most {MAX_ITEMS} are allowed"
+        raise TooLarge(message)
+    items: list[Item] = []
+    skipped: list[Skip] = []
+    entries = 0
+    for index, raw in enumerate(payload):
+        item = _parse_item(index, raw, check_email, skipped)
+        entries += len(item.entries)
+        if entries > MAX_ENTRIES:
+            message = f"the body holds more than {MAX_ENTRIES} attribute entries"
+            raise TooLarge(message)
+        items.append(item)
+    return Items(tuple(items), tuple(skipped))
+
+
+def _parse_item(index: int, raw: object, check_email: EmailCheck, skipped: list[Skip]) -> Item:
+    where = f"items[{index}]"
+    if not isinstance(raw, dict):
+        _refuse(where, "must be a JSON object")
+    app_id = parse_uuid(raw.get("website_id"), f"{where}.website_id")
+    attributes = raw.get("attributes")
+    if not isinstance(attributes, list):
+        _refuse(
+            f"{where}.attributes",
+            "is required" if attributes is None else "must be an array of {name, value, action}",
+        )
+    identifiers, email_as_given = _parse_identifiers(index, raw, where, check_email, skipped)
+    entries = tuple(
+        parse_entry(position, entry, f"{where}.attributes[{position}]")
+        for position, entry in enumerate(attributes)
+    )
+    return Item(index, app_id, identifiers, email_as_given, entries)
+
+
+def _parse_identifiers(
+    index: int,
+    raw: dict[str, Any],
+    where: str,
+    check_email: EmailCheck,
+    skipped: list[Skip],
+) -> tuple[tuple[Identifier, ...], str | None]:
+    found: list[Identifier] = []
+    email_as_given: str | None = None
+    ignored: dict[str, str] = {}
+    for name in (USER_ID, EMAIL, DEVICE_ID, ANALYTICS_VISITOR_ID):
+        value = raw.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            _refuse(f"{where}.{name}", "must be a string")
+        if not value or value.isspace():
+            continue
+        if len(value) > MAX_IDENTIFIER_CHARACTERS or "\x00" in value:
+            expected = f"must have at most {MAX_IDENTIFIER_CHARACTERS} characters and no NUL"
+            _refuse(f"{where}.{name}", expected)
+        if name == ANALYTICS_VISITOR_ID:
+            visitor_id = normalise_analytics_visitor_id(value)
+            if visitor_id is None:
+                ignored[name] = "must be 16 hex digits"
+                continue
+            value = visitor_id
+        elif name == EMAIL:
+            checked = check_email(value)
+            if checked is None:
+                ignored[name] = "must be a valid e-mail address"
+                continue
+            value, email_as_given = checked, value.strip()
+        found.append(Identifier(name, value))
+    if not found:
+        for name, expected in ignored.items():
+            _refuse(f"{where}.{name}", expected)
+        _refuse(where, "needs at least one of " + ", ".join(IDENTIFIER_NAMES))
+    if EMAIL in ignored:
+        skipped.append(Skip(index, None, EMAIL, "invalid"))
+    return tuple(found), email_as_given
+
+
+def parse_entry(position: int, raw: object, where: str) -> Entry:
+    """One `{name, value, action}`; value may be missing for add only (C2.13).
+
+    Errors: Invalid naming the field for everything that C2 calls malformed.
+    """
+    if not isinstance(raw, dict):
+        _refuse(where, "must be an object {name, value, action}")
+    name = raw.get("name")
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_CHARACTERS or "\x00" in name:
+        _refuse(
+            f"{where}.name",
+            "is required"
+            if name is None
+            else f"must be a string of 1 to {MAX_NAME_CHARACTERS} characters without NUL",
+        )
+    action = raw.get("action", SET)
+    if not isinstance(action, str) or action not in ACTIONS:
+        _refuse(f"{where}.action", "must be one of " + ", ".join(ACTIONS))
+    if "value" not in raw and action != ADD:
+        _refuse(f"{where}.value", "is required")
+    value = raw.get("value")
+    if action == ADD:
+        if "value" in raw and not _is_number(value):
+            _refuse(f"{where}.value", "must be a number for the action add")
+    elif action in (LIST_ADD, LIST_REMOVE):
+        if not isinstance(value, str) or "\x00" in value:
+            _refuse(f"{where}.value", f"must be a string without NUL for the action {action}")
+    elif not _is_attribute_value(value):
+        _refuse(
+            f"{where}.value",
+            "must be a string, a finite number or an array of strings, without NUL",
+        )
+    return Entry(position, name, action, value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_attribute_value(value: object) -> bool:
+    if isinstance(value, str):
+        return "\x00" not in value
+    if isinstance(value, list):
+        return all(isinstance(text, str) and "\x00" not in text for text in value)
+    return _is_number(value)
+
+
+def _refuse(path: str, problem: str) -> Any:
+    message = f"{path} {problem}"
+    raise Invalid(message, path=path)

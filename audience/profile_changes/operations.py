@@ -1,0 +1,217 @@
+"""The one write path: every change of a profile goes through here, one writer at a time per app.
+
+The order of things: lock the apps, find, decide (pure), save; the caller opens the transaction.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+
+from audience.apps.storage import WritableApp, find_writable_apps
+from audience.attributes import storage as attribute_storage
+from audience.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
+from audience.profile_changes.decide import AttributeTypes, modify_attributes
+from audience.profile_changes.items import Item, Items, Skip
+from audience.profiles import storage as profile_storage
+from audience.profiles.identifiers import Identifier
+from audience.profiles.profile import Profile
+from audience.profiles.profile_set import Merge, ProfileSet
+from audience.profiles.unmerge import undo_merge
+from audience.server.clock import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """One public write: its checked items; strict: any skip refuses the whole request."""
+
+    items: Items
+    is_strict: bool = False
+
+    def app_ids(self) -> set[str]:
+        """The apps it writes to."""
+        return {item.app_id for item in self.items.items}
+
+
+class SkippedStrictly(DomainError):
+    """A strict request had entries to skip: nothing of it was applied (decision 1)."""
+
+    code = "skipped"
+
+    def __init__(self, skipped: Sequence[Skip]) -> None:
+        """skipped: what would have been skipped, in order."""
+        super().__init__("entries were skipped")
+        self.skipped = list(skipped)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a batch did, for metrics: merges, refusals by reason."""
+
+    merges: int = 0
+    refusals: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _AppChange:
+    """One app's share of a batch."""
+
+    app: WritableApp
+    profiles: ProfileSet
+    types: AttributeTypes
+
+
+WriteResult = list[Skip] | DomainError
+
+
+async def write_batch(
+    conn: asyncpg.Connection,
+    requests: Sequence[WriteRequest],
+    now: Callable[[], datetime],
+    counts: Counts,
+) -> list[WriteResult]:
+    """Apply the requests in order; per request its skipped entries, or why it was refused whole.
+
+    conn is in a transaction of its own. now is asked after the locks are held, so that write times
+    follow the order of writing. Errors of the database are the caller's: nothing is applied then.
+    """
+    app_ids = sorted({app_id for request in requests for app_id in request.app_ids()})
+    await profile_storage.lock_apps(conn, app_ids)
+    apps = await find_writable_apps(conn, app_ids)
+    admitted: list[DomainError | None] = [_why_not(request, apps) for request in requests]
+    accepted = [
+        request for request, why in zip(requests, admitted, strict=True) if why is None
+    ]
+    changes = await _load(conn, accepted, apps)
+    moment = now()
+    results: list[WriteResult] = []
+    for request, why in zip(requests, admitted, strict=True):
+        results.append(_apply(request, changes, moment) if why is None else why)
+    for app_id in sorted(changes):
+        change = changes[app_id]
+        if change.types.new:
+            await attribute_storage.save_attribute_types(conn, app_id, change.types.new, moment)
+        await profile_storage.save_profile_set(conn, app_id, change.profiles, moment)
+        counts.merges += len(change.profiles.merges)
+        for refusal in change.profiles.refusals:
+            counts.refusals[refusal.reason] = counts.refusals.get(refusal.reason, 0) + 1
+    return results
+
+
+async def undo_merge_by_id(
+    conn: asyncpg.Connection, app_id: str, merge_id: str, now: datetime
+) -> Profile:
+    """Take a merge back; the profile that had been absorbed, alive again under its old id.
+
+    Both profiles get back what was theirs; what was written since stays with the survivor.
+    Errors: NotFound("merge"); Conflict when it was undone before.
+    """
+    await profile_storage.lock_apps(conn, [app_id])
+    found = await profile_storage.get_merge(conn, app_id, merge_id)
+    if found is None:
+        message = f"there is no merge {merge_id}"
+        raise NotFound(message, path="merge")
+    merge, undone_at = found
+    if undone_at is not None:
+        message = f"merge {merge_id} was undone already"
+        raise Conflict(message, path="merge", code="merge_undone")
+    lineage_id, later = await _later_merges(conn, app_id, merge_id, merge)
+    profiles = ProfileSet(new_profile_id=new_id)
+    profiles.load(await profile_storage.get_profiles(conn, app_id, [lineage_id]))
+    if lineage_id not in profiles.profiles:
+        message = f"the profile that merge {merge_id} made no longer exists"
+        raise NotFound(message, path="merge")
+    both = [*merge.absorbed_before.identifiers(), *merge.survivor_before.identifiers()]
+    profiles.load(await profile_storage.find_profiles(conn, app_id, both))
+    restored, corrected = undo_merge(profiles, merge, [row for _, row in later], now)
+    for (key, _), document in zip(later, corrected, strict=True):
+        await profile_storage.save_merge_documents(conn, app_id, key, document)
+    await profile_storage.save_profile_set(conn, app_id, profiles, now)
+    await profile_storage.mark_merge_undone(conn, app_id, merge_id, now)
+    return restored
+
+
+async def _later_merges(
+    conn: asyncpg.Connection, app_id: str, merge_id: str, merge: Merge
+) -> tuple[str, list[tuple[str, Merge]]]:
+    """The id under which the merge's survivor lives on, and the standing merges it went through."""
+    lineage_id = merge.survivor_before.profile_id
+    later: list[tuple[str, Merge]] = []
+    after = merge_id
+    while True:
+        absorbed_by = None
+        rows = await profile_storage.list_merges_of(conn, app_id, lineage_id)
+        start = [key for key, _, _ in rows].index(after) + 1
+        for key, row, undone_at in rows[start:]:
+            if undone_at is not None:
+                continue
+            later.append((key, row))
+            if row.absorbed_before.profile_id == lineage_id:
+                absorbed_by, after = row.survivor_before.profile_id, key
+                break
+        if absorbed_by is None:
+            return lineage_id, later
+        lineage_id = absorbed_by
+
+
+def _why_not(request: WriteRequest, apps: dict[str, WritableApp]) -> DomainError | None:
+    """Why the request is refused before anything is decided, or None."""
+    app_ids = request.app_ids()
+    if not app_ids <= apps.keys():
+        return Forbidden("Forbidden: website_id names no app of this service", path="website_id")
+    if len({apps[app_id].organization_id for app_id in app_ids}) > 1:
+        message = "website_id: all items of one request must belong to one organization"
+        return Invalid(message, path="website_id")
+    return None
+
+
+async def _load(
+    conn: asyncpg.Connection, requests: Sequence[WriteRequest], apps: dict[str, WritableApp]
+) -> dict[str, _AppChange]:
+    identifiers: dict[str, set[Identifier]] = {}
+    names: dict[str, set[str]] = {}
+    for request in requests:
+        for item in request.items.items:
+            identifiers.setdefault(item.app_id, set()).update(item.identifiers)
+            names.setdefault(item.app_id, set()).update(entry.name for entry in item.entries)
+    changes: dict[str, _AppChange] = {}
+    for app_id in sorted(identifiers):
+        types = AttributeTypes()
+        if names[app_id]:
+            types.known = await attribute_storage.find_attribute_types(conn, app_id, names[app_id])
+            if len(types.known) < len(names[app_id]):
+                count = await attribute_storage.count_attribute_definitions(conn, app_id)
+                types.definition_count = count
+        profiles = ProfileSet(new_profile_id=new_id, also_blocked=apps[app_id].also_blocked)
+        profiles.load(await profile_storage.find_profiles(conn, app_id, identifiers[app_id]))
+        changes[app_id] = _AppChange(apps[app_id], profiles, types)
+    return changes
+
+
+def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime) -> WriteResult:
+    groups: dict[str, list[Item]] = {}
+    for item in request.items.items:
+        groups.setdefault(item.app_id, []).append(item)
+    may_fail_late = request.is_strict or len(groups) > 1
+    saved = (
+        {
+            app_id: (changes[app_id].profiles.snapshot(), dict(changes[app_id].types.new))
+            for app_id in groups
+        }
+        if may_fail_late
+        else {}
+    )
+    skipped = list(request.items.skipped)
+    try:
+        for app_id, items in groups.items():
+            change = changes[app_id]
+            skipped += modify_attributes(change.profiles, change.types, items, now)
+        if skipped and request.is_strict:
+            raise SkippedStrictly(skipped)
+    except DomainError as refusal:
+        for app_id, (profiles, new_types) in saved.items():
+            changes[app_id].profiles.restore(profiles)
+            changes[app_id].types.new = new_types
+        return refusal
+    return sorted(skipped, key=lambda skip: (skip.item, -1 if skip.entry is None else skip.entry))

@@ -1,0 +1,295 @@
+"""Which profile an update lands on, which profiles become one, and what the merged one holds.
+
+Pure: standard library only. Source: contract A3 with decisions 3 and 4; caps and the order inside
+one request are this project's (ARCHITECTURE.md, decisions 3 and 6).
+"""
+
+import copy
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from audience.profiles.identifiers import (
+    ANALYTICS_VISITOR_ID,
+    EMAIL,
+    IDENTIFIER_NAMES,
+    STRONG_IDENTIFIER_NAMES,
+    USER_ID,
+    Identifier,
+)
+from audience.profiles.profile import Facts, Profile
+from audience.profiles.profile_set import (
+    MAX_ANALYTICS_VISITOR_IDS,
+    MAX_DEVICE_IDS,
+    Merge,
+    ProfileSet,
+    Refusal,
+)
+
+#: No single change makes one profile out of more than this many.
+MAX_PROFILES_IN_MERGE = 20
+
+DIFFERENT_USER_IDS = "different_user_ids"
+DIFFERENT_EMAILS = "different_emails"
+TOO_MANY_IDENTIFIERS = "too_many_identifiers"
+TOO_MANY_PROFILES = "too_many_profiles"
+
+IdentifierSet = tuple[Identifier, ...]
+
+
+def resolve_identifiers(
+    profiles: ProfileSet, identifier_sets: Iterable[IdentifierSet], now: datetime
+) -> None:
+    """Make the identifier graph say what the request's items say: create, attach, merge, move.
+
+    identifier_sets: one tuple per item, strongest identifier first, blocked values left out.
+    The sets are taken in an order of their own (strong identifiers first, then by value), not in
+    the order given: any order or repetition of the same request ends in the same identifier graph
+    (contract A3.8), as clients re-send failed batches in reverse.
+    """
+    distinct = set(identifier_sets)
+    if len(distinct) == 1:
+        resolve_one(profiles, distinct.pop(), now)
+        return
+    for identifiers in sorted(distinct, key=_canonical_order):
+        resolve_one(profiles, identifiers, now)
+
+
+def resolve_one(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime) -> Profile:
+    """The profile that the identifiers name after creating, attaching, merging and moving.
+
+    Never makes one profile out of two with different `user_id`s, or of two with different e-mails
+    unless the request names both the user and the e-mail.  On repeat: changes nothing.
+    """
+    survivor = _survivor(profiles, identifiers) or profiles.create(now)
+    merged = 0
+    for identifier in identifiers:
+        owner = profiles.owner(identifier)
+        if owner is survivor:
+            continue
+        if owner is None:
+            _attach(profiles, survivor, identifier, now)
+            continue
+        reason = _why_apart(survivor, owner, identifiers)
+        if reason is None and merged + 2 > MAX_PROFILES_IN_MERGE:
+            reason = TOO_MANY_PROFILES
+        if reason is None:
+            reason = _why_too_large(survivor, owner)
+        if reason is None:
+            survivor = merge_into(profiles, survivor, owner, identifiers, now)
+            merged += 1
+            continue
+        profiles.refusals.append(Refusal(survivor.profile_id, owner.profile_id, reason, now))
+        if reason in (DIFFERENT_USER_IDS, DIFFERENT_EMAILS):
+            _move(profiles, survivor, owner, identifier, now)
+    if identifiers[-1].identifier_name == ANALYTICS_VISITOR_ID:
+        _see(profiles, survivor, identifiers[-1], now)
+    return survivor
+
+
+def target_of(profiles: ProfileSet, identifiers: IdentifierSet) -> Profile:
+    """The profile an item's attributes land on: the owner of its strongest attached identifier."""
+    for identifier in identifiers:
+        owner = profiles.owner(identifier)
+        if owner is not None:
+            return owner
+    message = "target_of is called after resolve_identifiers"
+    raise LookupError(message)
+
+
+def merge_into(
+    profiles: ProfileSet,
+    survivor: Profile,
+    absorbed: Profile,
+    identifiers: IdentifierSet,
+    now: datetime,
+) -> Profile:
+    """The survivor with everything of the absorbed profile; the merge is noted for the ledger."""
+    merge = Merge(copy.copy(survivor), copy.copy(absorbed), identifiers, now)
+    merged = merge_profiles(survivor, absorbed)
+    if survivor.email is not None and absorbed.email not in (None, survivor.email):
+        # Only reached when the request names the user and the absorbed profile's e-mail: the
+        # e-mail replaces the survivor's (decision 3).
+        profiles.detach(survivor, Identifier(EMAIL, survivor.email))
+        merged.email, merged.email_as_given = absorbed.email, absorbed.email_as_given
+    merged.updated_at = now
+    profiles.replace_by_merge(merge, merged)
+    return merged
+
+
+def merge_profiles(survivor: Profile, absorbed: Profile) -> Profile:
+    """The document of both profiles; keeps the survivor's id, changes neither input.
+
+    attributes: per name the value with the newest write time, an empty one never wins over a value;
+    lists united; forms: newest per id; analytics: newest snapshot; goals, ecommerce and revenue are
+    sums; the first visit is the earliest, the last the latest.  Source: contract A3.6, decision 4.
+    """
+    attributes, written_at = merge_attributes(survivor, absorbed)
+    newer = absorbed if _seen_later(absorbed, survivor) else survivor
+    newest_facts = absorbed if _snapshot_later(absorbed, survivor) else survivor
+    return Profile(
+        profile_id=survivor.profile_id,
+        created_at=min(survivor.created_at, absorbed.created_at),
+        updated_at=max(survivor.updated_at, absorbed.updated_at),
+        user_id=survivor.user_id if survivor.user_id is not None else absorbed.user_id,
+        email=survivor.email if survivor.email is not None else absorbed.email,
+        email_as_given=survivor.email_as_given
+        if survivor.email is not None
+        else absorbed.email_as_given,
+        device_ids=_union(survivor.device_ids, absorbed.device_ids),
+        analytics_visitor_ids=_union(
+            survivor.analytics_visitor_ids, absorbed.analytics_visitor_ids
+        ),
+        analytics_visitor_id=newer.analytics_visitor_id,
+        analytics_visitor_seen_at=newer.analytics_visitor_seen_at,
+        attributes=attributes,
+        attribute_written_at=written_at,
+        forms=_newest_forms(survivor.forms, absorbed.forms),
+        analytics=newest_facts.analytics,
+        analytics_at=newest_facts.analytics_at,
+        visits=_merge_visits(survivor.visits, absorbed.visits),
+        goals={
+            goal_id: _sum_facts(survivor.goals.get(goal_id, {}), absorbed.goals.get(goal_id, {}))
+            for goal_id in {**survivor.goals, **absorbed.goals}
+        },
+        ecommerce=_sum_facts(survivor.ecommerce, absorbed.ecommerce),
+        generic=_sum_facts(survivor.generic, absorbed.generic),
+        stored_bytes=survivor.stored_bytes + absorbed.stored_bytes,
+    )
+
+
+def merge_attributes(
+    one: Profile, other: Profile
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Attributes and write times of both; the same whichever of the two comes first."""
+    attributes = dict(one.attributes)
+    written_at = dict(one.attribute_written_at)
+    for name, value in other.attributes.items():
+        written = other.attribute_written_at.get(name, 0)
+        if name not in attributes or _rank(value, written) > _rank(
+            attributes[name], written_at.get(name, 0)
+        ):
+            attributes[name] = value
+            written_at[name] = written
+    return attributes, written_at
+
+
+def _canonical_order(identifiers: IdentifierSet) -> list[tuple[int, str]]:
+    return [(IDENTIFIER_NAMES.index(name), value) for name, value in identifiers]
+
+
+def _survivor(profiles: ProfileSet, identifiers: IdentifierSet) -> Profile | None:
+    """The owner of the strongest identifier that may carry the request's strong ones."""
+    requested = dict(identifiers)
+    user_id, email = requested.get(USER_ID), requested.get(EMAIL)
+    for identifier in identifiers:
+        owner = profiles.owner(identifier)
+        if owner is None:
+            continue
+        by_user_id = identifier.identifier_name == USER_ID
+        if user_id is not None and owner.user_id not in (None, user_id):
+            continue
+        if email is not None and owner.email not in (None, email) and not by_user_id:
+            continue
+        return owner
+    return None
+
+
+def _why_apart(survivor: Profile, other: Profile, identifiers: IdentifierSet) -> str | None:
+    """Why two profiles must stay two, or None when they may become one."""
+    if None not in (survivor.user_id, other.user_id) and survivor.user_id != other.user_id:
+        return DIFFERENT_USER_IDS
+    if None in (survivor.email, other.email) or survivor.email == other.email:
+        return None
+    requested = dict(identifiers)
+    names_both = requested.get(USER_ID) is not None and requested.get(EMAIL) == other.email
+    return None if names_both else DIFFERENT_EMAILS
+
+
+def _why_too_large(survivor: Profile, other: Profile) -> str | None:
+    visitor_ids = len(survivor.analytics_visitor_ids) + len(other.analytics_visitor_ids)
+    device_ids = len(survivor.device_ids) + len(other.device_ids)
+    if visitor_ids > MAX_ANALYTICS_VISITOR_IDS or device_ids > MAX_DEVICE_IDS:
+        return TOO_MANY_IDENTIFIERS
+    return None
+
+
+def _attach(profiles: ProfileSet, survivor: Profile, identifier: Identifier, now: datetime) -> None:
+    if identifier.identifier_name == EMAIL and survivor.email is not None:
+        # Only reached when the survivor was found by user_id: the new e-mail replaces (decision 3).
+        profiles.detach(survivor, Identifier(EMAIL, survivor.email))
+    if not profiles.attach(survivor, identifier):
+        profiles.refusals.append(Refusal(survivor.profile_id, None, TOO_MANY_IDENTIFIERS, now))
+
+
+def _move(
+    profiles: ProfileSet, survivor: Profile, owner: Profile, identifier: Identifier, now: datetime
+) -> None:
+    """Move a weak identifier to the survivor: the last logged-in user wins (contract A3.4)."""
+    if identifier.identifier_name in STRONG_IDENTIFIER_NAMES:
+        return
+    profiles.detach(owner, identifier)
+    if not profiles.attach(survivor, identifier):
+        profiles.attach(owner, identifier)
+        profiles.refusals.append(Refusal(survivor.profile_id, None, TOO_MANY_IDENTIFIERS, now))
+
+
+def _see(profiles: ProfileSet, survivor: Profile, identifier: Identifier, now: datetime) -> None:
+    if profiles.owner(identifier) is survivor:
+        profiles.see_analytics_visitor_id(survivor, identifier.identifier_value, now)
+
+
+def _rank(value: Any, written: int) -> tuple[bool, int, str]:
+    """Order of attribute values: empty ones last, then by time; the text only breaks ties."""
+    return (value not in (None, "", []), written, json.dumps(value, ensure_ascii=True))
+
+
+def _union(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*first, *second]))
+
+
+def _seen_later(one: Profile, other: Profile) -> bool:
+    if one.analytics_visitor_id is None:
+        return False
+    if other.analytics_visitor_id is None or other.analytics_visitor_seen_at is None:
+        return True
+    return (
+        one.analytics_visitor_seen_at is not None
+        and one.analytics_visitor_seen_at > other.analytics_visitor_seen_at
+    )
+
+
+def _snapshot_later(one: Profile, other: Profile) -> bool:
+    if one.analytics_at is None:
+        return False
+    return other.analytics_at is None or one.analytics_at > other.analytics_at
+
+
+def _newest_forms(one: dict[str, Facts], other: dict[str, Facts]) -> dict[str, Facts]:
+    forms = dict(one)
+    for form_id, facts in other.items():
+        if form_id not in forms or facts["timestamp"] > forms[form_id]["timestamp"]:
+            forms[form_id] = facts
+    return forms
+
+
+def _merge_visits(one: Facts, other: Facts) -> Facts:
+    visits = {**one, **other}
+    for name, choose in (("first_visit", min), ("last_visit", max)):
+        moments = [facts[name] for facts in (one, other) if name in facts]
+        if moments:
+            visits[name] = choose(moments)
+    return visits
+
+
+def _sum_facts(one: Facts, other: Facts) -> Facts:
+    """Sums of counts and revenues; `last_*` members come from the later conversion."""
+    later = other if other.get("last_conversion", "") > one.get("last_conversion", "") else one
+    total: Facts = {}
+    for name in {**one, **other}:
+        if name.startswith("last_"):
+            total[name] = later.get(name, one.get(name, other.get(name)))
+        else:
+            total[name] = one.get(name, 0) + other.get(name, 0)
+    return total

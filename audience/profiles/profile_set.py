@@ -1,0 +1,180 @@
+"""The profiles a change works on, in memory: who owns which identifier, and what was changed.
+
+Pure: standard library only. `profiles/storage.py` fills a ProfileSet from the database and writes
+its changes back; `merge.py` decides what happens in between. Whoever fills it holds the app's lock.
+"""
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from audience.profiles.identifiers import (
+    ANALYTICS_VISITOR_ID,
+    DEVICE_ID,
+    EMAIL,
+    USER_ID,
+    Identifier,
+)
+from audience.profiles.profile import Profile
+
+#: Past these a profile is no person but a shared value; see ARCHITECTURE.md, decision 6.
+MAX_ANALYTICS_VISITOR_IDS = 100
+MAX_DEVICE_IDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """One merge for the ledger: both sides as they were before, and what caused it."""
+
+    survivor_before: Profile
+    absorbed_before: Profile
+    identifiers: tuple[Identifier, ...]
+    merged_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A merge or attachment that was not made; reason of `merge.py`'s constants."""
+
+    profile_id: str
+    other_profile_id: str | None
+    reason: str
+    refused_at: datetime
+
+
+@dataclass(slots=True)
+class ProfileSet:
+    """Profiles of one app with the owners of their identifiers, and everything changed so far."""
+
+    new_profile_id: Callable[[], str]
+    also_blocked: frozenset[str] = frozenset()
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    owners: dict[Identifier, str] = field(default_factory=dict)
+    changed_profile_ids: set[str] = field(default_factory=set)
+    absorbed_profile_ids: set[str] = field(default_factory=set)
+    changed_owners: dict[Identifier, str | None] = field(default_factory=dict)
+    merges: list[Merge] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def load(self, profiles: Iterable[Profile]) -> None:
+        """Take in profiles as stored; a profile that is known already stays as it is."""
+        for profile in profiles:
+            if profile.profile_id in self.profiles:
+                continue
+            self.profiles[profile.profile_id] = profile
+            for identifier in profile.identifiers():
+                self.owners[identifier] = profile.profile_id
+
+    def owner(self, identifier: Identifier) -> Profile | None:
+        """The profile that holds the identifier, or None."""
+        profile_id = self.owners.get(identifier)
+        return None if profile_id is None else self.profiles[profile_id]
+
+    def create(self, now: datetime) -> Profile:
+        """A new profile without identifiers."""
+        profile = Profile(profile_id=self.new_profile_id(), created_at=now, updated_at=now)
+        self.profiles[profile.profile_id] = profile
+        self.changed_profile_ids.add(profile.profile_id)
+        return profile
+
+    def touch(self, profile: Profile, now: datetime) -> None:
+        """Mark the profile as changed at `now`."""
+        profile.updated_at = now
+        self.changed_profile_ids.add(profile.profile_id)
+
+    def attach(self, profile: Profile, identifier: Identifier) -> bool:
+        """Give an identifier nobody else holds to the profile; False when a cap forbids it."""
+        name, value = identifier
+        if name == USER_ID:
+            profile.user_id = value
+        elif name == EMAIL:
+            profile.email = value
+            profile.email_as_given = value
+        elif name == DEVICE_ID:
+            if len(profile.device_ids) >= MAX_DEVICE_IDS:
+                return False
+            profile.device_ids = [*profile.device_ids, value]
+        else:
+            if len(profile.analytics_visitor_ids) >= MAX_ANALYTICS_VISITOR_IDS:
+                return False
+            profile.analytics_visitor_ids = [*profile.analytics_visitor_ids, value]
+        self._set_owner(identifier, profile.profile_id)
+        self.changed_profile_ids.add(profile.profile_id)
+        return True
+
+    def detach(self, profile: Profile, identifier: Identifier) -> None:
+        """Take an identifier away from the profile that holds it; its other data stay."""
+        name, value = identifier
+        if name == USER_ID:
+            profile.user_id = None
+        elif name == EMAIL:
+            profile.email = profile.email_as_given = None
+        elif name == DEVICE_ID:
+            profile.device_ids = [held for held in profile.device_ids if held != value]
+        else:
+            kept = [held for held in profile.analytics_visitor_ids if held != value]
+            profile.analytics_visitor_ids = kept
+            if profile.analytics_visitor_id == value:
+                profile.analytics_visitor_id = kept[-1] if kept else None
+        self._set_owner(identifier, None)
+        self.changed_profile_ids.add(profile.profile_id)
+
+    def see_analytics_visitor_id(self, profile: Profile, value: str, now: datetime) -> None:
+        """Make a held visitor ID the main one: the most recently seen (contract A3.7)."""
+        if Identifier(ANALYTICS_VISITOR_ID, value) in self.owners:
+            profile.analytics_visitor_id = value
+            profile.analytics_visitor_seen_at = now
+
+    def replace_by_merge(self, merge: Merge, merged: Profile) -> None:
+        """Put the merged document in the survivor's place and drop the absorbed profile."""
+        absorbed_id = merge.absorbed_before.profile_id
+        self.profiles[merged.profile_id] = merged
+        del self.profiles[absorbed_id]
+        self.changed_profile_ids.discard(absorbed_id)
+        self.changed_profile_ids.add(merged.profile_id)
+        self.absorbed_profile_ids.add(absorbed_id)
+        for identifier in merged.identifiers():
+            if self.owners.get(identifier) != merged.profile_id:
+                self._set_owner(identifier, merged.profile_id)
+        self.merges.append(merge)
+
+    def take_back(self, profile: Profile) -> None:
+        """Put a profile that an undone merge brought back into the set, with its identifiers."""
+        self.profiles[profile.profile_id] = profile
+        self.changed_profile_ids.add(profile.profile_id)
+        self.absorbed_profile_ids.discard(profile.profile_id)
+        for identifier in profile.identifiers():
+            self._set_owner(identifier, profile.profile_id)
+
+    def identifier_graph(self) -> set[frozenset[Identifier]]:
+        """The partition of identifiers into profiles, without profile ids; for comparisons."""
+        groups: dict[str, set[Identifier]] = {}
+        for identifier, profile_id in self.owners.items():
+            groups.setdefault(profile_id, set()).add(identifier)
+        return {frozenset(group) for group in groups.values()}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything needed to come back to this state with `restore`."""
+        return {
+            "profiles": {key: copy.copy(profile) for key, profile in self.profiles.items()},
+            "owners": dict(self.owners),
+            "changed_profile_ids": set(self.changed_profile_ids),
+            "absorbed_profile_ids": set(self.absorbed_profile_ids),
+            "changed_owners": dict(self.changed_owners),
+            "merges": list(self.merges),
+            "refusals": list(self.refusals),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Forget everything done since the snapshot was taken."""
+        for name, value in snapshot.items():
+            setattr(self, name, value)
+
+    def _set_owner(self, identifier: Identifier, profile_id: str | None) -> None:
+        if profile_id is None:
+            self.owners.pop(identifier, None)
+        else:
+            self.owners[identifier] = profile_id
+        self.changed_owners[identifier] = profile_id

@@ -1,0 +1,373 @@
+"""All SQL of profiles: loading what identifiers name, saving what a change made of them, reading.
+
+Statements run on an asyncpg connection, prepared once per connection. `app_id` is always a plain
+parameter. Whoever changes profiles holds the app's lock (`lock_apps`) in the same transaction.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+import orjson
+
+from audience.profiles.identifiers import Identifier
+from audience.profiles.profile import Profile, from_record, to_record
+from audience.profiles.profile_set import Merge, ProfileSet, Refusal
+from audience.server.clock import new_id
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_COLUMNS = """p.profile_id, p.created_at, p.updated_at, p.user_id, p.email, p.email_as_given,
+    p.device_ids, p.analytics_visitor_ids, p.analytics_visitor_id, p.analytics_visitor_seen_at,
+    p.attributes::text AS attributes, p.attribute_written_at::text AS attribute_written_at,
+    p.forms::text AS forms, p.analytics::text AS analytics, p.analytics_at,
+    p.visits::text AS visits, p.goals::text AS goals, p.ecommerce::text AS ecommerce,
+    p.generic::text AS generic"""
+
+# Keys are taken in the order given, so that two transactions never wait for each other.
+LOCK_APPS = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
+
+# LATERAL with LIMIT 1 makes the planner look each key up, whatever it believes about the app.
+FIND_PROFILES = f"""
+SELECT {_COLUMNS}
+FROM (
+    SELECT DISTINCT found.profile_id
+    FROM unnest($2::text[], $3::text[]) AS wanted(identifier_name, identifier_value)
+    CROSS JOIN LATERAL (
+        SELECT i.profile_id FROM profile_identifiers i
+        WHERE i.app_id = $1 AND i.identifier_name = wanted.identifier_name
+            AND i.identifier_value = wanted.identifier_value
+        LIMIT 1
+    ) found
+) ids
+CROSS JOIN LATERAL (
+    SELECT * FROM profiles q WHERE q.app_id = $1 AND q.profile_id = ids.profile_id LIMIT 1
+) p
+"""  # noqa: S608 - the column list is a constant
+
+GET_PROFILES = f"SELECT {_COLUMNS} FROM profiles p WHERE app_id = $1 AND profile_id = ANY($2)"  # noqa: S608
+
+SAVE_PROFILES = """
+INSERT INTO profiles AS stored (app_id, profile_id, created_at, updated_at, user_id, email,
+    email_as_given, device_ids, analytics_visitor_ids, analytics_visitor_id,
+    analytics_visitor_seen_at, attributes, attribute_written_at, forms, analytics, analytics_at,
+    visits, goals, ecommerce, generic)
+SELECT $1, profile_id, created_at, updated_at, user_id, email, email_as_given,
+    ARRAY(SELECT jsonb_array_elements_text(device_ids)),
+    ARRAY(SELECT jsonb_array_elements_text(analytics_visitor_ids)),
+    analytics_visitor_id, analytics_visitor_seen_at, attributes, attribute_written_at, forms,
+    analytics, analytics_at, visits, goals, ecommerce, generic
+FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
+    $8::jsonb[], $9::jsonb[], $10::text[], $11::timestamptz[], $12::jsonb[], $13::jsonb[],
+    $14::jsonb[], $15::jsonb[], $16::timestamptz[], $17::jsonb[], $18::jsonb[], $19::jsonb[],
+    $20::jsonb[])
+    AS changed(profile_id, created_at, updated_at, user_id, email, email_as_given, device_ids,
+        analytics_visitor_ids, analytics_visitor_id, analytics_visitor_seen_at, attributes,
+        attribute_written_at, forms, analytics, analytics_at, visits, goals, ecommerce, generic)
+ON CONFLICT (app_id, profile_id) DO UPDATE SET
+    created_at = excluded.created_at, updated_at = excluded.updated_at,
+    user_id = excluded.user_id, email = excluded.email, email_as_given = excluded.email_as_given,
+    device_ids = excluded.device_ids, analytics_visitor_ids = excluded.analytics_visitor_ids,
+    analytics_visitor_id = excluded.analytics_visitor_id,
+    analytics_visitor_seen_at = excluded.analytics_visitor_seen_at,
+    attributes = excluded.attributes, attribute_written_at = excluded.attribute_written_at,
+    forms = excluded.forms, analytics = excluded.analytics, analytics_at = excluded.analytics_at,
+    visits = excluded.visits, goals = excluded.goals, ecommerce = excluded.ecommerce,
+    generic = excluded.generic
+"""
+
+SAVE_IDENTIFIERS = """
+INSERT INTO profile_identifiers (app_id, identifier_name, identifier_value, profile_id,
+    first_seen_at)
+SELECT $1, name, value, profile_id, $5
+FROM unnest($2::text[], $3::text[], $4::uuid[]) AS changed(name, value, profile_id)
+ON CONFLICT (app_id, identifier_name, identifier_value)
+    DO UPDATE SET profile_id = excluded.profile_id
+"""
+
+DELETE_IDENTIFIERS = """
+DELETE FROM profile_identifiers i
+USING unnest($2::text[], $3::text[]) AS gone(name, value)
+WHERE i.app_id = $1 AND i.identifier_name = gone.name AND i.identifier_value = gone.value
+"""
+
+DELETE_PROFILES = "DELETE FROM profiles WHERE app_id = $1 AND profile_id = ANY($2)"
+
+INSERT_MERGE = """
+INSERT INTO profile_merges (app_id, merge_id, survivor_profile_id, absorbed_profile_id,
+    identifiers, survivor_before, absorbed_before, merged_at)
+VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8)
+"""
+
+SAVE_REFUSAL = """
+INSERT INTO merge_refusals AS stored (app_id, profile_id, other_profile_id, reason, refused_count,
+    first_refused_at, last_refused_at)
+VALUES ($1, $2, $3, $4, 1, $5, $5)
+ON CONFLICT (app_id, profile_id, other_profile_id, reason) DO UPDATE
+    SET refused_count = stored.refused_count + 1, last_refused_at = excluded.last_refused_at
+"""
+
+_MERGE_COLUMNS = "merge_id, survivor_before, absorbed_before, identifiers, merged_at, undone_at"
+
+GET_MERGE = f"SELECT {_MERGE_COLUMNS} FROM profile_merges WHERE app_id = $1 AND merge_id = $2"  # noqa: S608
+
+LIST_MERGES_OF = f"""
+SELECT {_MERGE_COLUMNS} FROM profile_merges
+WHERE app_id = $1 AND (survivor_profile_id = $2 OR absorbed_profile_id = $2)
+ORDER BY merged_at, merge_id
+"""  # noqa: S608 - the column list is a constant
+
+MARK_MERGE_UNDONE = "UPDATE profile_merges SET undone_at = $3 WHERE app_id = $1 AND merge_id = $2"
+
+SAVE_MERGE_DOCUMENTS = """
+UPDATE profile_merges SET survivor_before = $3::jsonb, absorbed_before = $4::jsonb
+WHERE app_id = $1 AND merge_id = $2
+"""
+
+FIND_SURVIVOR = """
+SELECT survivor_profile_id FROM profile_merges
+WHERE app_id = $1 AND absorbed_profile_id = $2 AND undone_at IS NULL
+ORDER BY merged_at DESC LIMIT 1
+"""
+
+READ_PUBLIC_ATTRIBUTES = """
+SELECT app.is_known, held.profile_id IS NOT NULL, (
+    SELECT coalesce(jsonb_agg(
+        jsonb_build_object('name', shown.name, 'value', shown.value, 'field_type', shown.field_type)
+        ORDER BY shown.field_type, shown.name COLLATE "C"
+    ), '[]')::text
+    FROM (
+        SELECT w.attribute_name AS name, w.field_type,
+            CASE w.field_type
+                WHEN 'analytics' THEN stored.analytics -> w.attribute_name
+                ELSE stored.attributes -> w.attribute_name
+            END AS value
+        FROM attribute_whitelist w WHERE w.app_id = asked.app_id
+    ) shown
+    WHERE shown.value IS NOT NULL
+) AS document
+FROM unnest($1::uuid[], $2::text[])
+    WITH ORDINALITY AS asked(app_id, analytics_visitor_id, position)
+LEFT JOIN LATERAL (
+    SELECT true AS is_known FROM apps a
+    WHERE a.app_id = asked.app_id AND a.is_audience_manager_enabled LIMIT 1
+) app ON true
+LEFT JOIN LATERAL (
+    SELECT i.profile_id FROM profile_identifiers i
+    WHERE i.app_id = asked.app_id AND i.identifier_name = 'analytics_visitor_id'
+        AND i.identifier_value = asked.analytics_visitor_id
+    LIMIT 1
+) held ON true
+LEFT JOIN LATERAL (
+    SELECT p.attributes, p.analytics FROM profiles p
+    WHERE p.app_id = asked.app_id AND p.profile_id = held.profile_id
+    LIMIT 1
+) stored ON true
+ORDER BY asked.position
+"""
+
+
+class PublicAttributes(NamedTuple):
+    """document: the JSON text of the whitelisted attributes, None for an unknown visitor."""
+
+    is_app_known: bool
+    document: str | None
+
+
+def app_lock_key(app_id: str) -> int:
+    """The advisory lock of the app's profiles: the first 63 bits of its UUID, signed 64 bits."""
+    return int(app_id.replace("-", "")[:16], 16) - 2**63
+
+
+async def lock_apps(conn: Connection, app_ids: Iterable[str]) -> None:
+    """Wait until this transaction is the only one that changes profiles of these apps.
+
+    Locks in one order everywhere, so two callers never deadlock. Released by commit or rollback.
+    Without it two transactions read the same profile, both change it, and one change is lost; or
+    both make a profile for the same new identifier.
+    """
+    await conn.fetch(LOCK_APPS, sorted(app_lock_key(app_id) for app_id in app_ids))
+
+
+async def find_profiles(
+    conn: Connection, app_id: str, identifiers: Collection[Identifier]
+) -> list[Profile]:
+    """The profiles that hold any of the identifiers, each once, with all their identifiers."""
+    names = [identifier.identifier_name for identifier in identifiers]
+    values = [identifier.identifier_value for identifier in identifiers]
+    return [_profile(row) for row in await conn.fetch(FIND_PROFILES, app_id, names, values)]
+
+
+async def get_profiles(
+    conn: Connection, app_id: str, profile_ids: Collection[str]
+) -> list[Profile]:
+    """The profiles with these ids; those that do not exist are left out."""
+    return [_profile(row) for row in await conn.fetch(GET_PROFILES, app_id, list(profile_ids))]
+
+
+async def save_profile_set(
+    conn: Connection, app_id: str, profiles: ProfileSet, now: datetime
+) -> None:
+    """Write everything the set has changed, in at most six kinds of statements; needs the lock.
+
+    Order matters: new profiles before their identifiers, moved identifiers before the absorbed
+    profiles go (a delete takes the identifiers that still point at it along).
+    """
+    changed = [profiles.profiles[key] for key in sorted(profiles.changed_profile_ids)]
+    if changed:
+        await conn.execute(SAVE_PROFILES, app_id, *_profile_columns(changed))
+    gone = [key for key, owner in profiles.changed_owners.items() if owner is None]
+    held = [(key, owner) for key, owner in profiles.changed_owners.items() if owner is not None]
+    if gone:
+        names, values = [key[0] for key in gone], [key[1] for key in gone]
+        await conn.execute(DELETE_IDENTIFIERS, app_id, names, values)
+    if held:
+        names, values = [key[0] for key, _ in held], [key[1] for key, _ in held]
+        owners = [owner for _, owner in held]
+        await conn.execute(SAVE_IDENTIFIERS, app_id, names, values, owners, now)
+    if profiles.merges:
+        await conn.executemany(INSERT_MERGE, [_merge_row(app_id, row) for row in profiles.merges])
+    if profiles.absorbed_profile_ids:
+        await conn.execute(DELETE_PROFILES, app_id, sorted(profiles.absorbed_profile_ids))
+    refusals = [row for row in profiles.refusals if row.profile_id in profiles.profiles]
+    if refusals:
+        await conn.executemany(SAVE_REFUSAL, [_refusal_row(app_id, row) for row in refusals])
+
+
+async def read_public_attributes(
+    conn: Connection, asked: Sequence[tuple[str, str]]
+) -> list[PublicAttributes]:
+    """Per (app_id, analytics_visitor_id) what the public may read; one statement for all.
+
+    document: [{"name", "value", "field_type"}], analytics before attributes, each by name.
+    """
+    app_ids, visitor_ids = zip(*asked, strict=True)
+    rows = await conn.fetch(READ_PUBLIC_ATTRIBUTES, app_ids, visitor_ids)
+    return [PublicAttributes(row[0] is True, row[2] if row[1] else None) for row in rows]
+
+
+async def get_merge(
+    conn: Connection, app_id: str, merge_id: str
+) -> tuple[Merge, datetime | None] | None:
+    """The merge and when it was undone (None: it stands), or None when there is no such merge."""
+    row = await conn.fetchrow(GET_MERGE, app_id, merge_id)
+    return None if row is None else (_merge(row), row["undone_at"])
+
+
+async def list_merges_of(
+    conn: Connection, app_id: str, profile_id: str
+) -> list[tuple[str, Merge, datetime | None]]:
+    """(merge_id, merge, undone_at) of every merge the profile took part in, oldest first."""
+    rows = await conn.fetch(LIST_MERGES_OF, app_id, profile_id)
+    return [(str(row["merge_id"]), _merge(row), row["undone_at"]) for row in rows]
+
+
+async def mark_merge_undone(conn: Connection, app_id: str, merge_id: str, now: datetime) -> None:
+    """Note that the merge was taken back; the row stays as its history."""
+    await conn.execute(MARK_MERGE_UNDONE, app_id, merge_id, now)
+
+
+async def save_merge_documents(conn: Connection, app_id: str, merge_id: str, merge: Merge) -> None:
+    """Replace the documents of a ledger row (an earlier merge was undone)."""
+    before, absorbed = _record(merge.survivor_before), _record(merge.absorbed_before)
+    await conn.execute(SAVE_MERGE_DOCUMENTS, app_id, merge_id, before, absorbed)
+
+
+async def find_survivor_id(conn: Connection, app_id: str, profile_id: str) -> str | None:
+    """The profile that absorbed this one most recently, or None."""
+    found = await conn.fetchval(FIND_SURVIVOR, app_id, profile_id)
+    return None if found is None else str(found)
+
+
+def _profile(row: asyncpg.Record) -> Profile:
+    attributes = row["attributes"]
+    return Profile(
+        profile_id=str(row["profile_id"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        user_id=row["user_id"],
+        email=row["email"],
+        email_as_given=row["email_as_given"],
+        device_ids=row["device_ids"],
+        analytics_visitor_ids=row["analytics_visitor_ids"],
+        analytics_visitor_id=row["analytics_visitor_id"],
+        analytics_visitor_seen_at=row["analytics_visitor_seen_at"],
+        attributes=orjson.loads(attributes),
+        attribute_written_at=orjson.loads(row["attribute_written_at"]),
+        forms=_facts(row["forms"]),
+        analytics=_facts(row["analytics"]),
+        analytics_at=row["analytics_at"],
+        visits=_facts(row["visits"]),
+        goals=_facts(row["goals"]),
+        ecommerce=_facts(row["ecommerce"]),
+        generic=_facts(row["generic"]),
+        stored_bytes=len(attributes),
+    )
+
+
+def _facts(text: str) -> dict[str, Any]:
+    if text == "{}":
+        return {}
+    facts: dict[str, Any] = orjson.loads(text)
+    return facts
+
+
+def _json(value: object) -> str:
+    return "{}" if value == {} else orjson.dumps(value).decode()
+
+
+def _profile_columns(changed: Sequence[Profile]) -> list[list[Any]]:
+    """One list per parameter of SAVE_PROFILES after the app."""
+    return [
+        [p.profile_id for p in changed],
+        [p.created_at for p in changed],
+        [p.updated_at for p in changed],
+        [p.user_id for p in changed],
+        [p.email for p in changed],
+        [p.email_as_given for p in changed],
+        [_json(p.device_ids) for p in changed],
+        [_json(p.analytics_visitor_ids) for p in changed],
+        [p.analytics_visitor_id for p in changed],
+        [p.analytics_visitor_seen_at for p in changed],
+        [_json(p.attributes) for p in changed],
+        [_json(p.attribute_written_at) for p in changed],
+        [_json(p.forms) for p in changed],
+        [_json(p.analytics) for p in changed],
+        [p.analytics_at for p in changed],
+        [_json(p.visits) for p in changed],
+        [_json(p.goals) for p in changed],
+        [_json(p.ecommerce) for p in changed],
+        [_json(p.generic) for p in changed],
+    ]
+
+
+def _record(profile: Profile) -> str:
+    return orjson.dumps(to_record(profile)).decode()
+
+
+def _merge_row(app_id: str, merge: Merge) -> tuple[Any, ...]:
+    return (
+        app_id,
+        new_id(),
+        merge.survivor_before.profile_id,
+        merge.absorbed_before.profile_id,
+        orjson.dumps([list(identifier) for identifier in merge.identifiers]).decode(),
+        _record(merge.survivor_before),
+        _record(merge.absorbed_before),
+        merge.merged_at,
+    )
+
+
+def _merge(row: asyncpg.Record) -> Merge:
+    return Merge(
+        survivor_before=from_record(orjson.loads(row["survivor_before"])),
+        absorbed_before=from_record(orjson.loads(row["absorbed_before"])),
+        identifiers=tuple(Identifier(*pair) for pair in orjson.loads(row["identifiers"])),
+        merged_at=row["merged_at"],
+    )
+
+
+def _refusal_row(app_id: str, refusal: Refusal) -> tuple[Any, ...]:
+    other = refusal.other_profile_id or refusal.profile_id
+    return (app_id, refusal.profile_id, other, refusal.reason, refusal.refused_at)

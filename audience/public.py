@@ -1,0 +1,26 @@
+"""The only door through which `consent` reaches the audience manager."""
+
+from audience.apps.operations import (
+    DEFAULT_ORGANIZATION,
+    create_app,
+    ensure_demo_app,
+    get_app,
+)
+from audience.apps.storage import App, list_apps
+from audience.attributes.operations import FIELD_TYPES, allow_attribute, deny_attribute
+from audience.profiles.identifiers import IDENTIFIER_NAMES
+from audience.profiles.operations import find_profile_documents
+
+__all__ = [
+    "DEFAULT_ORGANIZATION",
+    "FIELD_TYPES",
+    "IDENTIFIER_NAMES",
+    "App",
+    "allow_attribute",
+    "create_app",
+    "deny_attribute",
+    "ensure_demo_app",
+    "find_profile_documents",
+    "get_app",
+    "list_apps",
+]

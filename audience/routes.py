@@ -1,0 +1,51 @@
+"""Every URL of the audience manager, one line each; both mount prefixes (contract D0)."""
+
+from aiohttp import web
+
+from audience.audiences import handlers as audiences
+from audience.profile_changes import handlers as profile_changes
+from audience.profiles import handlers as profiles
+from audience.server import health, metrics
+from audience.server.surface import Handler, SlashedPath
+
+#: `/audiences` is the documented prefix, `/data` the one of the mobile SDKs (D0.1, D0.2, D0.9).
+PREFIXES = ("/audiences", "/data")
+_VISITOR = "/public/api/profiles/{analytics_visitor_id}"
+
+PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("POST", "/tracker/attributes", profile_changes.modify_attributes),
+    ("GET", f"{_VISITOR}/attributes", profiles.get_attributes),
+    ("GET", f"{_VISITOR}/audiences", audiences.list_audiences),
+    ("GET", f"{_VISITOR}/audiences/check", audiences.check_audience),
+)
+
+TOP_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/ppms.php", profile_changes.drop_analytics),
+    ("POST", "/ppms.php", profile_changes.drop_analytics),
+    ("GET", "/piwik.php", profile_changes.drop_analytics),
+    ("POST", "/piwik.php", profile_changes.drop_analytics),
+    ("GET", "/healthz", health.healthz),
+    ("GET", "/readyz", health.readyz),
+    ("GET", "/metrics", metrics.show_metrics),
+)
+
+
+def add_audience_routes(app: web.Application, root_path: str) -> None:
+    """Register every route with and without a trailing slash, below the root path (D0.10, D0.11)."""
+    for prefix in PREFIXES:
+        for method, path, handler in PUBLIC_ROUTES:
+            for slash in ("/", ""):
+                app.router.add_route(method, f"{root_path}{prefix}{path}{slash}", handler)
+    for method, path, handler in TOP_ROUTES:
+        # Health checks come from the inside, without the proxy's path; the rest may have it.
+        for root in {root_path, ""}:
+            for slash in ("/", ""):
+                app.router.add_route(method, f"{root}{path}{slash}", handler)
+    app.router.register_resource(SlashedPath(app.router))
+    app.cleanup_ctx.extend(
+        (
+            profile_changes.hold_writes,
+            profiles.hold_attribute_reads,
+            audiences.hold_membership_reads,
+        )
+    )

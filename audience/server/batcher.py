@@ -1,0 +1,139 @@
+"""Coalesces concurrent requests into batches: while one batch is in the database, the next gathers.
+
+No timer is involved, so a lone request is not delayed. Measured on two cores: one statement per
+request tops out at about 4,500 requests a second, batches at more than twice that with a third of
+the slowest percentile (ARCHITECTURE.md, decision 1).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from audience.errors import Unavailable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Nobody waits longer than this for an answer (contract D1.16: Android gives up after 5 s).
+ANSWER_WITHIN_SECONDS = 4.5
+MAX_WAITING = 10_000
+_LOOK_AFTER_SECONDS = 0.25
+
+
+class _Waiting(Generic[Item, Result]):
+    """One item in the queue with the future its caller waits for."""
+
+    __slots__ = ("answer", "deadline", "item", "weight")
+
+    def __init__(
+        self, item: Item, weight: int, answer: "asyncio.Future[Result]", deadline: float
+    ) -> None:
+        self.item = item
+        self.weight = weight
+        self.answer = answer
+        self.deadline = deadline
+
+
+class Batcher(Generic[Item, Result]):
+    """A queue whose items are flushed together.
+
+    flush: takes items in arrival order, returns one result or exception per item, in that order; an
+    exception it raises itself is every item's. It is never called twice at a time.
+    max_weight: a batch takes items until their weights reach it, at least one.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result | BaseException]]],
+        *,
+        max_weight: int,
+        max_waiting: int = MAX_WAITING,
+        on_batch: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """on_batch: told the number of items of every batch, for metrics."""
+        self._flush = flush
+        self._max_weight = max_weight
+        self._max_waiting = max_waiting
+        self._on_batch = on_batch
+        self._queue: deque[_Waiting[Item, Result]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    def submit(self, item: Item, weight: int = 1) -> "asyncio.Future[Result]":
+        """The item's result, to be awaited, once the batch it went with is done.
+
+        Errors: Unavailable when too many wait already, when the answer would come too late, or
+        after `close`.
+        """
+        if self._is_closed or len(self._queue) >= self._max_waiting:
+            message = "Service Unavailable: too many requests are waiting, try again"
+            raise Unavailable(message, code="overload")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
+        self._queue.append(_Waiting(item, weight, answer, loop.time() + ANSWER_WITHIN_SECONDS))
+        if self._worker is None:
+            self._worker = loop.create_task(self._work())
+        return answer
+
+    async def close(self) -> None:
+        """Flush what waits, accept nothing more."""
+        self._is_closed = True
+        if self._worker is not None:
+            await self._worker
+
+    async def _work(self) -> None:
+        """Flush batch after batch until nothing waits."""
+        watchdog = asyncio.get_running_loop().call_later(_LOOK_AFTER_SECONDS, self._shed_late)
+        try:
+            while self._queue:
+                batch = self._take()
+                if batch:
+                    self._on_batch(len(batch))
+                    await self._flush_batch(batch)
+        finally:
+            watchdog.cancel()
+            self._worker = None
+
+    async def _flush_batch(self, batch: list[_Waiting[Item, Result]]) -> None:
+        results: Sequence[Result | BaseException]
+        try:
+            async with asyncio.timeout_at(batch[0].deadline):
+                results = await self._flush([entry.item for entry in batch])
+        except TimeoutError:
+            results = [_too_late()] * len(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, every caller must hear of it
+            results = [error] * len(batch)
+        for entry, result in zip(batch, results, strict=True):
+            if entry.answer.cancelled():
+                continue
+            if isinstance(result, BaseException):
+                entry.answer.set_exception(result)
+            else:
+                entry.answer.set_result(result)
+
+    def _take(self) -> list[_Waiting[Item, Result]]:
+        batch: list[_Waiting[Item, Result]] = []
+        weight = 0
+        while self._queue and (not batch or weight + self._queue[0].weight <= self._max_weight):
+            entry = self._queue.popleft()
+            if not entry.answer.done():
+                batch.append(entry)
+                weight += entry.weight
+        return batch
+
+    def _shed_late(self) -> None:
+        """Refuse what has waited too long behind a slow batch; the queue is in deadline order."""
+        if self._worker is None:
+            return
+        loop = asyncio.get_running_loop()
+        while self._queue and self._queue[0].deadline <= loop.time():
+            entry = self._queue.popleft()
+            if not entry.answer.done():
+                entry.answer.set_exception(_too_late())
+        loop.call_later(_LOOK_AFTER_SECONDS, self._shed_late)
+
+
+def _too_late() -> Unavailable:
+    message = "Service Unavailable: the database is too slow, try again"
+    return Unavailable(message, code="overload")

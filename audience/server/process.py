@@ -1,0 +1,70 @@
+"""The worker processes: gunicorn with aiohttp workers on uvloop."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from gunicorn.app.base import BaseApplication
+from prometheus_client import multiprocess
+
+from audience.server.settings import Settings
+
+#: In-flight requests get this long after SIGTERM; the process ends within ten seconds.
+GRACEFUL_SECONDS = 8
+_BACKLOG = 2048
+
+
+class Processes(BaseApplication):  # type: ignore[misc]
+    """gunicorn, configured by the service's settings and nothing else."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        make_app: Callable[[], web.Application],
+        *,
+        on_ready: Callable[[], None],
+        on_fork: Callable[[], None],
+    ) -> None:
+        """on_ready: called in the master once it listens; on_fork: called in every new worker."""
+        self._settings = settings
+        self._make_app = make_app
+        self._on_ready = on_ready
+        self._on_fork = on_fork
+        super().__init__()
+
+    def load_config(self) -> None:
+        """gunicorn's settings; its config files and environment are not read."""
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        values: dict[str, Any] = {
+            "bind": [f"{host}:{self._settings.port}"],
+            "workers": self._settings.workers,
+            "worker_class": "aiohttp.GunicornUVLoopWebWorker",
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "keepalive": 75,
+            "backlog": _BACKLOG,
+            "loglevel": "warning",
+            "accesslog": None,
+            "when_ready": lambda _arbiter: self._on_ready(),
+            "post_fork": lambda _arbiter, _worker: self._on_fork(),
+            "child_exit": _forget_metrics,
+            "control_socket_disable": True,
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[[], Awaitable[web.AppRunner]]:
+        """What a worker runs."""
+
+        async def start() -> web.AppRunner:
+            return web.AppRunner(
+                self._make_app(),
+                access_log=None,
+                keepalive_timeout=75,
+                shutdown_timeout=GRACEFUL_SECONDS - 1,
+            )
+
+        return start
+
+
+def _forget_metrics(_arbiter: object, worker: Any) -> None:
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,50 @@
+"""Reading request bodies: bounded, inflated, JSON whatever the Content-Type says (contract D1.13)."""
+
+from typing import Any
+
+import orjson
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from audience.errors import Invalid, TooLarge
+
+#: Longest body, before and after inflating.
+MAX_BODY_BYTES = 1024 * 1024
+_MAX_DRAINED_BYTES = 8 * 1024 * 1024
+
+
+async def read_json(request: web.Request) -> Any:
+    """The body as JSON.
+
+    A gzip or deflate body is inflated while it is read and refused as soon as it is too large.
+    Errors: Invalid when it is no JSON or can't be inflated, TooLarge past 1 MiB.
+    """
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        message = "the body may have at most 1 MiB, also after inflating"
+        raise TooLarge(message) from None
+    except (ClientError, HttpProcessingError, web.RequestPayloadError, ValueError) as error:
+        message = "the body could not be read: its Content-Encoding and its content do not match"
+        raise Invalid(message) from error
+    if not body:
+        message = "the body is empty, expected a JSON array of items"
+        raise Invalid(message)
+    try:
+        return orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        message = f"the body is not valid JSON (line {error.lineno}, column {error.colno})"
+        raise Invalid(message) from None
+
+
+async def drain(request: web.Request) -> None:
+    """Read the body and forget it, at most 8 MiB; past that the connection is closed."""
+    seen = 0
+    try:
+        async for chunk in request.content.iter_chunked(65536):
+            seen += len(chunk)
+            if seen > _MAX_DRAINED_BYTES:
+                request.protocol.force_close()
+                return
+    except (ClientError, HttpProcessingError, web.RequestPayloadError):
+        request.protocol.force_close()

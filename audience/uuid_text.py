@@ -1,0 +1,21 @@
+"""UUIDs as clients write them. Pure: standard library only."""
+
+import re
+
+from audience.errors import Invalid
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+
+def parse_uuid(value: object, path: str) -> str:
+    """A UUID in its 36-character form, lower-cased.
+
+    Errors: Invalid naming the field when it is missing or has another form.
+    """
+    if value is None or value == "":
+        message = f"{path} is required"
+        raise Invalid(message, path=path)
+    if not isinstance(value, str) or not _UUID.fullmatch(value):
+        message = f"{path} must be a UUID like 01234567-89ab-cdef-0123-456789abcdef"
+        raise Invalid(message, path=path)
+    return value.lower()
