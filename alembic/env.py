@@ -2,9 +2,9 @@
 
 import asyncio
 
-from alembic import context
 from sqlalchemy import Connection, text
 
+from alembic import context
 from audience.server.database import make_engine
 from audience.tables import metadata
 

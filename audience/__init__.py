@@ -1,0 +1,1 @@
+"""The audience manager: profiles, merging, attributes, audiences."""

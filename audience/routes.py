@@ -31,7 +31,7 @@ TOP_ROUTES: tuple[tuple[str, str, Handler], ...] = (
 
 
 def add_audience_routes(app: web.Application, root_path: str) -> None:
-    """Register every route with and without a trailing slash, below the root path (D0.10, D0.11)."""
+    """Register every route with and without trailing slash, below the root path (D0.10, D0.11)."""
     for prefix in PREFIXES:
         for method, path, handler in PUBLIC_ROUTES:
             for slash in ("/", ""):

@@ -62,13 +62,9 @@ apps = Table(
     "apps",
     metadata,
     Column("app_id", Uuid, primary_key=True),
-    Column(
-        "organization_id", Uuid, ForeignKey("organizations.organization_id"), nullable=False
-    ),
+    Column("organization_id", Uuid, ForeignKey("organizations.organization_id"), nullable=False),
     Column("name", Text, nullable=False),
-    Column(
-        "is_audience_manager_enabled", Boolean, nullable=False, server_default=text("true")
-    ),
+    Column("is_audience_manager_enabled", Boolean, nullable=False, server_default=text("true")),
     Column("is_demo", Boolean, nullable=False, server_default=text("false")),
     _texts("blocked_identifier_values"),
     _moment("created_at"),
@@ -90,7 +86,7 @@ attribute_definitions = Table(
 )
 
 # One row lets the public API show one attribute of an app; without a row nothing is shown. A table
-# of its own, so that a public read touches only what it may show. Deleted by `deny` or with the app.
+# of its own, so that a public read touches only what it may show. Deleted by `deny`, with the app.
 attribute_whitelist = Table(
     "attribute_whitelist",
     metadata,

@@ -1,0 +1,1 @@
+"""The consent service, and the application that joins both packages."""

@@ -10,13 +10,13 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import click
 import orjson
+from audience.server.embedded_postgres import EmbeddedPostgresError, join
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,23 +24,22 @@ from audience import public
 from audience.errors import DomainError
 from audience.server import clock, migrations
 from audience.server.database import CONNECTION_ERRORS, Database
-from audience.server.embedded_postgres import EmbeddedPostgresError, join
 from audience.server.settings import Settings, SettingsError, settings_from_environment
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
-class AppId(click.ParamType):
+class AppId(click.ParamType[str]):
     """A UUID in its 36-character form."""
 
     name = "UUID"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The UUID in lower case; usage error otherwise."""
         if not _UUID.fullmatch(value):
-            self.fail(f"{value!r} is not a UUID like 01234567-89ab-cdef-0123-456789abcdef", param, ctx)
+            self.fail(
+                f"{value!r} is not a UUID like 01234567-89ab-cdef-0123-456789abcdef", param, ctx
+            )
         return str(value).lower()
 
 
@@ -102,7 +101,7 @@ def print_json(value: object, *, is_indented: bool = False) -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="audience-consent", prog_name="audience-consent")
 def main() -> None:
-    """The audience manager and consent service: one process, one PostgreSQL.
+    r"""The audience manager and consent service: one process, one PostgreSQL.
 
     \b
     Start it:          audience-consent serve
@@ -128,13 +127,10 @@ def serve(host: str | None, port: int | None, workers: int | None, *, demo: bool
     """
     from consent.serve import run_service  # noqa: PLC0415 - sets metrics up before they load
 
-    given = {"host": host, "port": port, "workers": workers}
+    given = {"HOST": host, "PORT": port, "WORKERS": workers}
+    options = {name: str(value) for name, value in given.items() if value is not None}
     with helpful_errors():
-        settings = replace(
-            settings_from_environment(os.environ),
-            **{name: value for name, value in given.items() if value is not None},
-        )
-        run_service(settings, with_demo=demo)
+        run_service(settings_from_environment({**os.environ, **options}), with_demo=demo)
 
 
 @main.command()
@@ -210,9 +206,7 @@ def attributes_allow(app_id: str, name: str, field_type: str) -> None:
 @whitelist_options
 def attributes_deny(app_id: str, name: str, field_type: str) -> None:
     """Hide an attribute from the public API again."""
-    was_public = in_transaction(
-        lambda conn: public.deny_attribute(conn, app_id, field_type, name)
-    )
+    was_public = in_transaction(lambda conn: public.deny_attribute(conn, app_id, field_type, name))
     state = "is no longer" if was_public else "was not"
     click.echo(f"{field_type} {name!r} {state} public.", err=True)
 

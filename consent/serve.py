@@ -11,11 +11,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import click
+from audience.server.embedded_postgres import join
 
 from audience import public
 from audience.server import clock, migrations
 from audience.server.database import CONNECTION_ERRORS, Database
-from audience.server.embedded_postgres import join
 from audience.server.log import configure_logging
 from audience.server.settings import Settings
 
@@ -37,7 +37,7 @@ def run_service(settings: Settings, *, with_demo: bool) -> None:
 
     configure_logging(settings.log_level, settings.log_format)
     with ExitStack() as stack:
-        url, forget_in_child = _open_database(settings, stack, master)
+        url, forget_in_child = _open_database(settings, stack)
         demo = _demo_app(url) if with_demo else None
         processes = Processes(
             settings,
@@ -55,17 +55,17 @@ def run_service(settings: Settings, *, with_demo: bool) -> None:
                 stack.pop_all()
 
 
-def _open_database(
-    settings: Settings, stack: ExitStack, master: int
-) -> tuple[str, Callable[[], None]]:
+def _open_database(settings: Settings, stack: ExitStack) -> tuple[str, Callable[[], None]]:
     """The database's URL, migrated where that is ours to do, and what a forked worker must call."""
     if settings.database_url is not None:
         try:
             if migrations.is_empty(settings.database_url):
                 migrations.migrate(settings.database_url)
-        except (*CONNECTION_ERRORS, OSError) as error:
+        except CONNECTION_ERRORS as error:
             # The service starts all the same: /readyz tells, and it recovers by itself.
-            click.echo(f"Warning: the database does not answer yet ({type(error).__name__}).", err=True)
+            click.echo(
+                f"Warning: the database does not answer yet ({type(error).__name__}).", err=True
+            )
         return settings.database_url, lambda: None
     lease = stack.enter_context(join(settings.data_dir))
     migrations.migrate(lease.database.url)
@@ -98,6 +98,7 @@ def _greet(settings: Settings, demo: public.App | None) -> None:
             f'[{{"website_id": "{demo.app_id}", "analytics_visitor_id": "{_DEMO_VISITOR}", '
             '"attributes": [{"name": "color", "value": "green"}]}]'
         )
+        check_query = f"?website_id={demo.app_id}&audience_id={_DEMO_AUDIENCE}"
         lines += [
             "",
             f"Demo app: {demo.app_id}",
@@ -107,8 +108,7 @@ def _greet(settings: Settings, demo: public.App | None) -> None:
             "Read them (only what `audience-consent attributes allow` made public, here color):",
             f"  curl -i '{profile}/attributes/?website_id={demo.app_id}'",
             "Check an audience:",
-            f"  curl -i '{profile}/audiences/check/?website_id={demo.app_id}"
-            f"&audience_id={_DEMO_AUDIENCE}'",
+            f"  curl -i '{profile}/audiences/check/{check_query}'",
             "",
         ]
     print("\n".join(lines), file=sys.stdout, flush=True)  # noqa: T201 - the greeting of a command

@@ -13,9 +13,7 @@ DEMO_APP_NAME = "Demo"
 MAX_NAME_CHARACTERS = 100
 
 
-async def create_app(
-    conn: AsyncConnection, app: App, organization_id: str, now: datetime
-) -> App:
+async def create_app(conn: AsyncConnection, app: App, organization_id: str, now: datetime) -> App:
     """Store a new app, and its organization (with the given id) when that does not exist.
 
     Errors: Invalid for an empty or over-long name; Conflict when the app id is taken.

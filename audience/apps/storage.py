@@ -40,7 +40,7 @@ class WritableApp:
 async def find_writable_apps(
     conn: asyncpg.Connection, app_ids: Collection[str]
 ) -> dict[str, WritableApp]:
-    """{app_id: app} of those that exist and have the audience manager switched on; one statement."""
+    """{app_id: app} of those that exist with the audience manager switched on; one statement."""
     return {
         row["app_id"]: WritableApp(
             row["app_id"],
@@ -65,9 +65,7 @@ async def ensure_organization(conn: AsyncConnection, new_id: str, name: str, now
     return organization_id
 
 
-async def insert_app(
-    conn: AsyncConnection, app: App, organization_id: UUID, now: datetime
-) -> bool:
+async def insert_app(conn: AsyncConnection, app: App, organization_id: UUID, now: datetime) -> bool:
     """Store a new app; False when the id (or the one demo app) exists already."""
     result = await conn.execute(
         insert(apps)

@@ -1,0 +1,1 @@
+"""Attribute definitions and the attribute whitelist."""

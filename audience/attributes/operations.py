@@ -1,4 +1,4 @@
-"""The attribute whitelist: which attributes the public API may show. Nothing is on it by default."""
+"""The attribute whitelist: what the public API may show. Nothing is on it by default."""
 
 from datetime import datetime
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audience.profiles.actions import ValueType
+from audience.attributes.value_types import ValueType
 from audience.tables import attribute_whitelist
 
 FIND_TYPES = """

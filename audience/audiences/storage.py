@@ -55,7 +55,7 @@ ORDER BY asked.position
 
 
 class MembershipQuestion(NamedTuple):
-    """Is the visitor in the audience?"""
+    """Is this visitor in this audience, it asks."""
 
     app_id: str
     analytics_visitor_id: str

@@ -1,0 +1,1 @@
+"""The one write path: every change of a profile."""

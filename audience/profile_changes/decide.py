@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 
+from audience.attributes.value_types import AttributeValue, ValueType
 from audience.errors import Invalid
 from audience.profile_changes.items import Item, Skip
 from audience.profiles.actions import (
     LIMIT,
     Removed,
-    ValueType,
     apply_action,
     value_type_of,
 )
@@ -79,7 +79,7 @@ def _without_blocked(item: Item, also_blocked: frozenset[str]) -> tuple[Identifi
         identifier for identifier in item.identifiers if not is_blocked(*identifier, also_blocked)
     )
     if not usable:
-        path = f"items[{item.index}]"
+        path = f"items[{item.position}]"
         message = (
             f"{path} has no usable identifier: the value of {item.identifiers[0].identifier_name} "
             f"is a placeholder; expected a real one of {', '.join(IDENTIFIER_NAMES)}"
@@ -112,7 +112,7 @@ def _apply_entries(
         if outcome is not None:
             reason = _past_limit(profile, attributes, types, name)
         if reason is not None:
-            skipped.append(Skip(item.index, entry, name, reason))
+            skipped.append(Skip(item.position, entry, name, reason))
         elif outcome is not None:
             if value_type is None:
                 types.learn(name, value_type_of(outcome))
@@ -123,11 +123,11 @@ def _apply_entries(
 
 
 def _past_limit(
-    profile: Profile, attributes: dict[str, object], types: AttributeTypes, name: str
+    profile: Profile, attributes: dict[str, AttributeValue], types: AttributeTypes, name: str
 ) -> str | None:
-    if name not in types.known and name not in types.new:
-        if types.definition_count >= MAX_ATTRIBUTE_DEFINITIONS_PER_APP:
-            return LIMIT
+    is_first_seen = name not in types.known and name not in types.new
+    if is_first_seen and types.definition_count >= MAX_ATTRIBUTE_DEFINITIONS_PER_APP:
+        return LIMIT
     if name not in attributes and len(attributes) >= MAX_ATTRIBUTES_PER_PROFILE:
         return LIMIT
     return LIMIT if profile.stored_bytes > MAX_ATTRIBUTES_BYTES else None

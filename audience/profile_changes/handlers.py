@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 from email_validator import EmailNotValidError, validate_email
 
-from audience.errors import DomainError, Unavailable
+from audience.errors import Unavailable
 from audience.profile_changes.items import Skip, parse_items
 from audience.profile_changes.operations import (
     Counts,
@@ -23,7 +23,7 @@ from audience.server.database import HeldConnection
 from audience.server.keys import DATABASE, SETTINGS
 from audience.server.request_body import drain, read_json
 
-_WRITES = web.AppKey("writes", Batcher[WriteRequest, WriteResult])
+_WRITES = web.AppKey("writes", Batcher[WriteRequest, list[Skip]])
 #: Attribute entries in one batch: keeps a batch's transaction short.
 _MAX_BATCH_WEIGHT = 2000
 _CACHED_EMAILS = 4096
@@ -33,11 +33,8 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
     """Coalesces public writes on one connection while the service runs."""
     held = app[DATABASE].hold()
 
-    async def flush(requests: Sequence[WriteRequest]) -> list[WriteResult | BaseException]:
-        return await flush_writes(held, requests)
-
-    app[_WRITES] = Batcher(
-        flush,
+    app[_WRITES] = Batcher[WriteRequest, list[Skip]](
+        lambda requests: flush_writes(held, requests),
         max_weight=_MAX_BATCH_WEIGHT,
         on_batch=metrics.BATCH_SIZE.labels("writes").observe,
     )
@@ -48,19 +45,19 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
 
 async def flush_writes(
     held: HeldConnection, requests: Sequence[WriteRequest]
-) -> list[WriteResult | BaseException]:
+) -> list[list[Skip] | BaseException]:
     """Write the requests in one transaction; if that fails, each in its own.
 
     So one poisonous request never fails its neighbours. While the database is away, all fail.
     """
     try:
-        return list(await _write(held, requests))
+        return [*await _write(held, requests)]
     except Unavailable:
         raise
     except Exception as error:
         if len(requests) == 1:
             raise
-        results: list[WriteResult | BaseException] = []
+        results: list[list[Skip] | BaseException] = []
         for request in requests:
             try:
                 results += await _write(held, [request])
@@ -95,15 +92,14 @@ async def modify_attributes(request: web.Request) -> web.Response:
     if not items.items:
         return web.Response(status=204)
     weight = len(items.items) + sum(len(item.entries) for item in items.items)
-    result = await request.app[_WRITES].submit(WriteRequest(items, is_strict(request)), weight)
-    if isinstance(result, SkippedStrictly):
-        return skipped_response(400, result.skipped)
-    if isinstance(result, DomainError):
-        raise result
-    if result:
-        for skip in result:
+    try:
+        skipped = await request.app[_WRITES].submit(WriteRequest(items, is_strict(request)), weight)
+    except SkippedStrictly as refusal:
+        return skipped_response(400, refusal.skipped)
+    if skipped:
+        for skip in skipped:
             metrics.SKIPPED_ENTRIES.labels(skip.reason).inc()
-        return skipped_response(200, result)
+        return skipped_response(200, skipped)
     return web.Response(status=204)
 
 

@@ -5,17 +5,16 @@ Source: contract D1.5, D1.11-D1.13, C2 (malformed rows), C3.1; decisions 2 and 8
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+from audience.attributes.value_types import AttributeValue
 from audience.errors import Invalid, TooLarge
-from audience.profiles.actions import ACTIONS, ADD, LIST_ADD, LIST_REMOVE, SET, AttributeValue
+from audience.profiles.actions import ACTIONS, ADD, LIST_ADD, LIST_REMOVE, SET
 from audience.profiles.identifiers import (
     ANALYTICS_VISITOR_ID,
-    DEVICE_ID,
     EMAIL,
     IDENTIFIER_NAMES,
     MAX_IDENTIFIER_CHARACTERS,
-    USER_ID,
     Identifier,
     normalise_analytics_visitor_id,
 )
@@ -47,7 +46,7 @@ class Skip(NamedTuple):
 class Item(NamedTuple):
     """One checked item. identifiers: strongest first, normal form; email_as_given for display."""
 
-    index: int
+    position: int
     app_id: str
     identifiers: tuple[Identifier, ...]
     email_as_given: str | None
@@ -82,8 +81,8 @@ def parse_items(payload: object, check_email: EmailCheck) -> Items:
     items: list[Item] = []
     skipped: list[Skip] = []
     entries = 0
-    for index, raw in enumerate(payload):
-        item = _parse_item(index, raw, check_email, skipped)
+    for position, raw in enumerate(payload):
+        item = _parse_item(position, raw, check_email, skipped)
         entries += len(item.entries)
         if entries > MAX_ENTRIES:
             message = f"the body holds more than {MAX_ENTRIES} attribute entries"
@@ -92,8 +91,8 @@ def parse_items(payload: object, check_email: EmailCheck) -> Items:
     return Items(tuple(items), tuple(skipped))
 
 
-def _parse_item(index: int, raw: object, check_email: EmailCheck, skipped: list[Skip]) -> Item:
-    where = f"items[{index}]"
+def _parse_item(position: int, raw: object, check_email: EmailCheck, skipped: list[Skip]) -> Item:
+    where = f"items[{position}]"
     if not isinstance(raw, dict):
         _refuse(where, "must be a JSON object")
     app_id = parse_uuid(raw.get("website_id"), f"{where}.website_id")
@@ -103,25 +102,24 @@ def _parse_item(index: int, raw: object, check_email: EmailCheck, skipped: list[
             f"{where}.attributes",
             "is required" if attributes is None else "must be an array of {name, value, action}",
         )
-    identifiers, email_as_given = _parse_identifiers(index, raw, where, check_email, skipped)
+    identifiers, email_as_given = _parse_identifiers(position, raw, where, check_email, skipped)
     entries = tuple(
-        parse_entry(position, entry, f"{where}.attributes[{position}]")
-        for position, entry in enumerate(attributes)
+        parse_entry(number, entry, f"{where}.attributes[{number}]")
+        for number, entry in enumerate(attributes)
     )
-    return Item(index, app_id, identifiers, email_as_given, entries)
+    return Item(position, app_id, identifiers, email_as_given, entries)
 
 
 def _parse_identifiers(
-    index: int,
+    position: int,
     raw: dict[str, Any],
     where: str,
     check_email: EmailCheck,
     skipped: list[Skip],
 ) -> tuple[tuple[Identifier, ...], str | None]:
     found: list[Identifier] = []
-    email_as_given: str | None = None
-    ignored: dict[str, str] = {}
-    for name in (USER_ID, EMAIL, DEVICE_ID, ANALYTICS_VISITOR_ID):
+    unusable: dict[str, str] = {}
+    for name in IDENTIFIER_NAMES:
         value = raw.get(name)
         if value is None:
             continue
@@ -132,26 +130,31 @@ def _parse_identifiers(
         if len(value) > MAX_IDENTIFIER_CHARACTERS or "\x00" in value:
             expected = f"must have at most {MAX_IDENTIFIER_CHARACTERS} characters and no NUL"
             _refuse(f"{where}.{name}", expected)
-        if name == ANALYTICS_VISITOR_ID:
-            visitor_id = normalise_analytics_visitor_id(value)
-            if visitor_id is None:
-                ignored[name] = "must be 16 hex digits"
-                continue
-            value = visitor_id
-        elif name == EMAIL:
-            checked = check_email(value)
-            if checked is None:
-                ignored[name] = "must be a valid e-mail address"
-                continue
-            value, email_as_given = checked, value.strip()
-        found.append(Identifier(name, value))
+        normal = _normalise(name, value, check_email)
+        if normal is None:
+            unusable[name] = _EXPECTED[name]
+        else:
+            found.append(Identifier(name, normal))
     if not found:
-        for name, expected in ignored.items():
+        for name, expected in unusable.items():
             _refuse(f"{where}.{name}", expected)
         _refuse(where, "needs at least one of " + ", ".join(IDENTIFIER_NAMES))
-    if EMAIL in ignored:
-        skipped.append(Skip(index, None, EMAIL, "invalid"))
-    return tuple(found), email_as_given
+    if EMAIL in unusable:
+        skipped.append(Skip(position, None, EMAIL, "invalid"))
+    has_email = any(name == EMAIL for name, _ in found)
+    return tuple(found), raw[EMAIL].strip() if has_email else None
+
+
+_EXPECTED = {
+    ANALYTICS_VISITOR_ID: "must be 16 hex digits",
+    EMAIL: "must be a valid e-mail address",
+}
+
+
+def _normalise(name: str, value: str, check_email: EmailCheck) -> str | None:
+    if name == ANALYTICS_VISITOR_ID:
+        return normalise_analytics_visitor_id(value)
+    return check_email(value) if name == EMAIL else value
 
 
 def parse_entry(position: int, raw: object, where: str) -> Entry:
@@ -201,6 +204,6 @@ def _is_attribute_value(value: object) -> bool:
     return _is_number(value)
 
 
-def _refuse(path: str, problem: str) -> Any:
+def _refuse(path: str, problem: str) -> NoReturn:
     message = f"{path} {problem}"
     raise Invalid(message, path=path)

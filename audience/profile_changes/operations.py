@@ -80,9 +80,7 @@ async def write_batch(
     await profile_storage.lock_apps(conn, app_ids)
     apps = await find_writable_apps(conn, app_ids)
     admitted: list[DomainError | None] = [_why_not(request, apps) for request in requests]
-    accepted = [
-        request for request, why in zip(requests, admitted, strict=True) if why is None
-    ]
+    accepted = [request for request, why in zip(requests, admitted, strict=True) if why is None]
     changes = await _load(conn, accepted, apps)
     moment = now()
     results: list[WriteResult] = []

@@ -1,0 +1,1 @@
+"""The profile: identifiers, merging, actions, reads."""

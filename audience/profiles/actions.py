@@ -6,11 +6,11 @@ tests/cases/actions.json) and C1.7 for the limits.
 
 import math
 import re
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
+
+from audience.attributes.value_types import AttributeValue, ValueType
 
 Number = int | float
-AttributeValue = str | int | float | list[str]
-ValueType = Literal["text", "numeric"]
 
 SET = "set"
 ADD = "add"

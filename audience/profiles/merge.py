@@ -159,9 +159,7 @@ def merge_profiles(survivor: Profile, absorbed: Profile) -> Profile:
     )
 
 
-def merge_attributes(
-    one: Profile, other: Profile
-) -> tuple[dict[str, Any], dict[str, int]]:
+def merge_attributes(one: Profile, other: Profile) -> tuple[dict[str, Any], dict[str, int]]:
     """Attributes and write times of both; the same whichever of the two comes first."""
     attributes = dict(one.attributes)
     written_at = dict(one.attribute_written_at)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from audience.profiles.actions import AttributeValue
+from audience.attributes.value_types import AttributeValue
 from audience.profiles.identifiers import (
     ANALYTICS_VISITOR_ID,
     DEVICE_ID,

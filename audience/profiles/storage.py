@@ -16,8 +16,6 @@ from audience.profiles.profile import Profile, from_record, to_record
 from audience.profiles.profile_set import Merge, ProfileSet, Refusal
 from audience.server.clock import new_id
 
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-
 _COLUMNS = """p.profile_id, p.created_at, p.updated_at, p.user_id, p.email, p.email_as_given,
     p.device_ids, p.analytics_visitor_ids, p.analytics_visitor_id, p.analytics_visitor_seen_at,
     p.attributes::text AS attributes, p.attribute_written_at::text AS attribute_written_at,
@@ -180,7 +178,7 @@ def app_lock_key(app_id: str) -> int:
     return int(app_id.replace("-", "")[:16], 16) - 2**63
 
 
-async def lock_apps(conn: Connection, app_ids: Iterable[str]) -> None:
+async def lock_apps(conn: asyncpg.Connection, app_ids: Iterable[str]) -> None:
     """Wait until this transaction is the only one that changes profiles of these apps.
 
     Locks in one order everywhere, so two callers never deadlock. Released by commit or rollback.
@@ -191,7 +189,7 @@ async def lock_apps(conn: Connection, app_ids: Iterable[str]) -> None:
 
 
 async def find_profiles(
-    conn: Connection, app_id: str, identifiers: Collection[Identifier]
+    conn: asyncpg.Connection, app_id: str, identifiers: Collection[Identifier]
 ) -> list[Profile]:
     """The profiles that hold any of the identifiers, each once, with all their identifiers."""
     names = [identifier.identifier_name for identifier in identifiers]
@@ -200,14 +198,14 @@ async def find_profiles(
 
 
 async def get_profiles(
-    conn: Connection, app_id: str, profile_ids: Collection[str]
+    conn: asyncpg.Connection, app_id: str, profile_ids: Collection[str]
 ) -> list[Profile]:
     """The profiles with these ids; those that do not exist are left out."""
     return [_profile(row) for row in await conn.fetch(GET_PROFILES, app_id, list(profile_ids))]
 
 
 async def save_profile_set(
-    conn: Connection, app_id: str, profiles: ProfileSet, now: datetime
+    conn: asyncpg.Connection, app_id: str, profiles: ProfileSet, now: datetime
 ) -> None:
     """Write everything the set has changed, in at most six kinds of statements; needs the lock.
 
@@ -236,7 +234,7 @@ async def save_profile_set(
 
 
 async def read_public_attributes(
-    conn: Connection, asked: Sequence[tuple[str, str]]
+    conn: asyncpg.Connection, asked: Sequence[tuple[str, str]]
 ) -> list[PublicAttributes]:
     """Per (app_id, analytics_visitor_id) what the public may read; one statement for all.
 
@@ -248,7 +246,7 @@ async def read_public_attributes(
 
 
 async def get_merge(
-    conn: Connection, app_id: str, merge_id: str
+    conn: asyncpg.Connection, app_id: str, merge_id: str
 ) -> tuple[Merge, datetime | None] | None:
     """The merge and when it was undone (None: it stands), or None when there is no such merge."""
     row = await conn.fetchrow(GET_MERGE, app_id, merge_id)
@@ -256,25 +254,29 @@ async def get_merge(
 
 
 async def list_merges_of(
-    conn: Connection, app_id: str, profile_id: str
+    conn: asyncpg.Connection, app_id: str, profile_id: str
 ) -> list[tuple[str, Merge, datetime | None]]:
     """(merge_id, merge, undone_at) of every merge the profile took part in, oldest first."""
     rows = await conn.fetch(LIST_MERGES_OF, app_id, profile_id)
     return [(str(row["merge_id"]), _merge(row), row["undone_at"]) for row in rows]
 
 
-async def mark_merge_undone(conn: Connection, app_id: str, merge_id: str, now: datetime) -> None:
+async def mark_merge_undone(
+    conn: asyncpg.Connection, app_id: str, merge_id: str, now: datetime
+) -> None:
     """Note that the merge was taken back; the row stays as its history."""
     await conn.execute(MARK_MERGE_UNDONE, app_id, merge_id, now)
 
 
-async def save_merge_documents(conn: Connection, app_id: str, merge_id: str, merge: Merge) -> None:
+async def save_merge_documents(
+    conn: asyncpg.Connection, app_id: str, merge_id: str, merge: Merge
+) -> None:
     """Replace the documents of a ledger row (an earlier merge was undone)."""
     before, absorbed = _record(merge.survivor_before), _record(merge.absorbed_before)
     await conn.execute(SAVE_MERGE_DOCUMENTS, app_id, merge_id, before, absorbed)
 
 
-async def find_survivor_id(conn: Connection, app_id: str, profile_id: str) -> str | None:
+async def find_survivor_id(conn: asyncpg.Connection, app_id: str, profile_id: str) -> str | None:
     """The profile that absorbed this one most recently, or None."""
     found = await conn.fetchval(FIND_SURVIVOR, app_id, profile_id)
     return None if found is None else str(found)

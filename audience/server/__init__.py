@@ -1,0 +1,1 @@
+"""The process: settings, database, batches, answers; knows no feature."""

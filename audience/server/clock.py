@@ -1,4 +1,4 @@
-"""The one place where time and random identities come from; the pure core takes them as arguments."""
+"""Where time and random identities come from; the pure core takes them as arguments."""
 
 import secrets
 import time

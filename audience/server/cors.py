@@ -1,4 +1,4 @@
-"""Cross-origin headers of the public surface: any origin, no credentials, no cookies (contract D2)."""
+"""Cross-origin headers of the public surface: any origin, no credentials (contract D2)."""
 
 from aiohttp import web
 from multidict import CIMultiDict

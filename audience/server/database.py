@@ -20,7 +20,7 @@ LOCK_TIMEOUT = "4s"
 STATEMENT_TIMEOUT = "4500ms"
 
 #: What asyncpg and the network raise when the database is away, starting or going down.
-CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -78,13 +78,8 @@ class HeldConnection:
 
         A connection that died while it was idle is replaced once, before anything was sent.
         """
-        async with self.use() as connection:
-            try:
-                await connection.execute("BEGIN")
-            except CONNECTION_ERRORS:
-                self._drop()
-                connection = self._connection = await self._connect()
-                await connection.execute("BEGIN")
+        async with self.use() as held:
+            connection = await self._begin(held)
             try:
                 yield connection
             except Exception:
@@ -92,6 +87,15 @@ class HeldConnection:
                     await connection.execute("ROLLBACK")
                 raise
             await connection.execute("COMMIT")
+
+    async def _begin(self, connection: asyncpg.Connection) -> asyncpg.Connection:
+        try:
+            await connection.execute("BEGIN")
+        except CONNECTION_ERRORS:
+            self._drop()
+            connection = self._connection = await self._connect()
+            await connection.execute("BEGIN")
+        return connection
 
     async def close(self) -> None:
         """Close the connection if there is one."""

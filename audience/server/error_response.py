@@ -27,9 +27,7 @@ _WITH_TITLE = {400: "Bad Request", 413: "Payload Too Large"}
 
 def text_error(error: DomainError) -> web.Response:
     """The answer to a refused public request."""
-    status = next(
-        (code for kind, code in _STATUS.items() if isinstance(error, kind)), 500
-    )
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
     title = _WITH_TITLE.get(status)
     response = plain_text(status, f"{title}: {error.message}" if title else error.message)
     if isinstance(error, Unavailable):
@@ -38,7 +36,7 @@ def text_error(error: DomainError) -> web.Response:
 
 
 def http_error(error: web.HTTPException) -> web.Response:
-    """aiohttp's own refusals (unknown path, wrong method, body too large) in the same form."""
+    """Aiohttp's own refusals (unknown path, wrong method, body too large) in the same form."""
     if error.status == 413:  # noqa: PLR2004 - Payload Too Large
         text = "Payload Too Large: the body may have at most 1 MiB, also after inflating"
     else:

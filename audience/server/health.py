@@ -25,7 +25,7 @@ async def readyz(request: web.Request) -> web.Response:
         async with asyncio.timeout(_READY_WITHIN_SECONDS):
             async with request.app[DATABASE].transaction() as conn:
                 stored = await stored_revision(conn)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the service is not ready
         structlog.get_logger().warning("not ready", error=describe_error(error))
         message = "Service Unavailable: the database does not answer"
         raise Unavailable(message) from None

@@ -4,12 +4,12 @@ import asyncio
 from functools import cache
 from pathlib import Path
 
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alembic import command
 from audience.server.database import make_engine
 
 _PACKAGE = Path(__file__).resolve().parents[2]

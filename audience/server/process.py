@@ -33,7 +33,7 @@ class Processes(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """gunicorn's settings; its config files and environment are not read."""
+        """Gunicorn's settings; its config files and environment are not read."""
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         values: dict[str, Any] = {
             "bind": [f"{host}:{self._settings.port}"],

@@ -1,4 +1,4 @@
-"""Reading request bodies: bounded, inflated, JSON whatever the Content-Type says (contract D1.13)."""
+"""Reading bodies: bounded, inflated, JSON whatever the Content-Type says (contract D1.13)."""
 
 from typing import Any
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from audience.errors import DomainError, Unavailable
 from audience.server.cors import ALLOW_ANY_ORIGIN, preflight
@@ -31,7 +32,9 @@ class SlashedPath(web.PlainResource):
         super().__init__("/")
         self._router = router
 
-    async def resolve(self, request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
+    async def resolve(
+        self, request: web.Request
+    ) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
         """The match of the path with single slashes, if it had doubled ones."""
         path = request.rel_url.raw_path
         if "//" not in path:
@@ -44,7 +47,7 @@ class SlashedPath(web.PlainResource):
         return (None if is_unknown else match), set()
 
 
-def public_surface() -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def public_surface() -> Middleware:
     """The one middleware of the service.
 
     Every answer carries CORS and a request id; every refusal is text/plain; a preflight of any path
