@@ -35,6 +35,9 @@ DIFFERENT_EMAILS = "different_emails"
 TOO_MANY_IDENTIFIERS = "too_many_identifiers"
 TOO_MANY_PROFILES = "too_many_profiles"
 
+#: Passes over one request; a second one is only made after a conflict.
+_MAX_PASSES = 5
+
 IdentifierSet = tuple[Identifier, ...]
 
 
@@ -45,15 +48,20 @@ def resolve_identifiers(
 
     identifier_sets: one tuple per item, strongest identifier first, blocked values left out.
     The sets are taken in an order of their own (strong identifiers first, then by value), not in
-    the order given: any order or repetition of the same request ends in the same identifier graph
+    the order given, and again until nothing changes (an e-mail that a later item frees may be what
+    an earlier one asks for): any order or repetition of the same request ends in the same graph
     (contract A3.8), as clients re-send failed batches in reverse.
     """
-    distinct = set(identifier_sets)
-    if len(distinct) == 1:
-        resolve_one(profiles, distinct.pop(), now)
-        return
-    for identifiers in sorted(distinct, key=_canonical_order):
-        resolve_one(profiles, identifiers, now)
+    ordered = sorted(set(identifier_sets), key=_canonical_order)
+    refused_before = len(profiles.refusals)
+    for _ in range(_MAX_PASSES):
+        owners_before = dict(profiles.owners)
+        del profiles.refusals[refused_before:]
+        for identifiers in ordered:
+            resolve_one(profiles, identifiers, now)
+        has_conflict = len(profiles.refusals) > refused_before
+        if len(ordered) == 1 or not has_conflict or profiles.owners == owners_before:
+            return
 
 
 def resolve_one(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime) -> Profile:

@@ -106,7 +106,10 @@ ON CONFLICT (app_id, profile_id, other_profile_id, reason) DO UPDATE
     SET refused_count = stored.refused_count + 1, last_refused_at = excluded.last_refused_at
 """
 
-_MERGE_COLUMNS = "merge_id, survivor_before, absorbed_before, identifiers, merged_at, undone_at"
+# JSON is read as text: a connection of SQLAlchemy's would decode it, one of asyncpg's would not.
+_MERGE_COLUMNS = """merge_id, survivor_before::text AS survivor_before,
+    absorbed_before::text AS absorbed_before, identifiers::text AS identifiers, merged_at,
+    undone_at"""
 
 GET_MERGE = f"SELECT {_MERGE_COLUMNS} FROM profile_merges WHERE app_id = $1 AND merge_id = $2"  # noqa: S608
 
@@ -123,10 +126,19 @@ UPDATE profile_merges SET survivor_before = $3::jsonb, absorbed_before = $4::jso
 WHERE app_id = $1 AND merge_id = $2
 """
 
-FIND_SURVIVOR = """
-SELECT survivor_profile_id FROM profile_merges
-WHERE app_id = $1 AND absorbed_profile_id = $2 AND undone_at IS NULL
-ORDER BY merged_at DESC LIMIT 1
+# A profile exists or was absorbed by another one, which may have been absorbed in turn.
+RESOLVE_PROFILE_ID = """
+WITH RECURSIVE lineage(profile_id, step) AS (
+    SELECT $2::uuid, 0
+    UNION ALL
+    SELECT m.survivor_profile_id, lineage.step + 1
+    FROM lineage JOIN profile_merges m
+        ON m.app_id = $1 AND m.absorbed_profile_id = lineage.profile_id AND m.undone_at IS NULL
+    WHERE lineage.step < 1000
+)
+SELECT p.profile_id::text FROM lineage
+JOIN profiles p ON p.app_id = $1 AND p.profile_id = lineage.profile_id
+ORDER BY lineage.step LIMIT 1
 """
 
 READ_PUBLIC_ATTRIBUTES = """
@@ -276,10 +288,12 @@ async def save_merge_documents(
     await conn.execute(SAVE_MERGE_DOCUMENTS, app_id, merge_id, before, absorbed)
 
 
-async def find_survivor_id(conn: asyncpg.Connection, app_id: str, profile_id: str) -> str | None:
-    """The profile that absorbed this one most recently, or None."""
-    found = await conn.fetchval(FIND_SURVIVOR, app_id, profile_id)
-    return None if found is None else str(found)
+async def resolve_profile_id(
+    conn: asyncpg.Connection, app_id: str, profile_id: str
+) -> str | None:
+    """The profile's id, or that of the one it was merged into; None when there is neither."""
+    found: str | None = await conn.fetchval(RESOLVE_PROFILE_ID, app_id, profile_id)
+    return found
 
 
 def _profile(row: asyncpg.Record) -> Profile:

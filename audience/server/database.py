@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from audience.errors import Unavailable
@@ -174,7 +175,11 @@ def make_engine(url: str, **options: Any) -> AsyncEngine:
 
 
 async def raw(conn: AsyncConnection) -> asyncpg.Connection:
-    """The asyncpg connection below a Core transaction, for statements of the hot paths' storage."""
+    """The asyncpg connection below a Core transaction, for statements of the hot paths' storage.
+
+    Core begins its transaction with the first statement, so one is sent here.
+    """
+    await conn.execute(select(1))
     proxy = await conn.get_raw_connection()
     connection: asyncpg.Connection = proxy.driver_connection
     return connection
