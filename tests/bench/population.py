@@ -121,9 +121,7 @@ async def fill(url: str, population: Population, say: Callable[[str], None]) -> 
     try:
         for table in _MEASURED_TABLES:
             await conn.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-        await conn.execute(
-            "INSERT INTO organizations VALUES (gen_random_uuid(), 'bench', now())"
-        )
+        await conn.execute("INSERT INTO organizations VALUES (gen_random_uuid(), 'bench', now())")
         await _fill_app(conn, OLD_APP, 0, population.half, say)
         for table in _MEASURED_TABLES:
             await conn.execute(f"VACUUM ANALYZE {table}")

@@ -1,0 +1,15 @@
+"""The service without its guard against concurrent writers, to show what the guard prevents."""
+
+from collections.abc import Iterable
+
+from audience.profiles import storage
+from consent.cli import main
+
+
+async def lock_nothing(_conn: object, _app_ids: Iterable[str]) -> None:
+    """Let two transactions change the same profiles at once."""
+
+
+storage.lock_apps = lock_nothing
+
+main()
