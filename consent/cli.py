@@ -25,6 +25,7 @@ from audience.errors import DomainError
 from audience.server import clock, migrations
 from audience.server.database import CONNECTION_ERRORS, Database
 from audience.server.settings import Settings, SettingsError, settings_from_environment
+from consent.serve import ServeError, run_service
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
@@ -53,7 +54,7 @@ def helpful_errors() -> Iterator[None]:
     """Every expected failure becomes one line on standard error and exit status 1."""
     try:
         yield
-    except (SettingsError, EmbeddedPostgresError) as error:
+    except (SettingsError, ServeError, EmbeddedPostgresError) as error:
         raise click.ClickException(one_line(error)) from None
     except DomainError as error:
         raise click.ClickException(one_line(error.message)) from None
@@ -125,8 +126,6 @@ def serve(host: str | None, port: int | None, workers: int | None, *, demo: bool
     Starts the embedded PostgreSQL when DATABASE_URL is unset, sets an empty database up, and serves
     the public API. Options win over the environment.
     """
-    from consent.serve import run_service  # noqa: PLC0415 - sets metrics up before they load
-
     given = {"HOST": host, "PORT": port, "WORKERS": workers}
     options = {name: str(value) for name, value in given.items() if value is not None}
     with helpful_errors():

@@ -1,8 +1,10 @@
 """Running the service: database, migrations, demo app, worker processes; and stopping it all."""
 
 import asyncio
+import errno
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,11 +25,16 @@ _DEMO_VISITOR = "0123456789abcdef"
 _DEMO_AUDIENCE = "a83d4aac-faa6-4746-96eb-5ac110083f8e"
 
 
+class ServeError(Exception):
+    """Why the service can't start, in one line."""
+
+
 def run_service(settings: Settings, *, with_demo: bool) -> None:
     """Serve until SIGTERM or SIGINT; ends by SystemExit with gunicorn's status, 0 when asked to.
 
-    Errors: SettingsError and EmbeddedPostgresError before anything listens.
+    Errors: ServeError and EmbeddedPostgresError before anything listens.
     """
+    _check_address(settings)
     master = os.getpid()
     metrics_folder = Path(tempfile.mkdtemp(prefix="audience-consent-metrics-"))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder)
@@ -37,6 +44,7 @@ def run_service(settings: Settings, *, with_demo: bool) -> None:
 
     configure_logging(settings.log_level, settings.log_format)
     with ExitStack() as stack:
+        stack.callback(shutil.rmtree, metrics_folder, ignore_errors=True)
         url, forget_in_child = _open_database(settings, stack)
         demo = _demo_app(url) if with_demo else None
         processes = Processes(
@@ -49,10 +57,29 @@ def run_service(settings: Settings, *, with_demo: bool) -> None:
             processes.run()
         finally:
             # Workers leave this function too, after a fork: only the master cleans up.
-            if os.getpid() == master:
-                shutil.rmtree(metrics_folder, ignore_errors=True)
-            else:
+            if os.getpid() != master:
                 stack.pop_all()
+
+
+def _check_address(settings: Settings) -> None:
+    """Refuse an address that can't be listened on, before anything is started.
+
+    Errors: ServeError.
+    """
+    where = f"port {settings.port} on {settings.host}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"{where} is in use: stop what listens there or choose another with --port"
+        else:
+            message = f"cannot listen at {where}: {error.strerror}"
+        raise ServeError(message) from None
 
 
 def _open_database(settings: Settings, stack: ExitStack) -> tuple[str, Callable[[], None]]:

@@ -97,6 +97,8 @@ def configure_logging(level: str, log_format: str, stream: TextIO | None = None)
         handlers=[_ToStructlog()],
         force=True,
     )
+    # aiohttp's own access lines hold whole paths, and those hold visitor IDs.
+    logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)
     return sink
 
 

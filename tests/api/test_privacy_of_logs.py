@@ -1,0 +1,112 @@
+"""Identifiers and attribute values never reach a log, whatever goes wrong."""
+
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import structlog
+from aiohttp.test_utils import TestClient
+
+from audience.profiles import storage
+from audience.server.log import Sink, configure_logging
+from audience.server.settings import Settings
+from consent.app import create_app
+from tests.conftest import App, serve_in_test
+
+MARKERS = ("marker-user", "marker@example.com", "marker-device", "fedcba9876543210", "marker-value")
+
+
+@dataclass
+class Logged:
+    """A service that logs into memory at the most talkative level."""
+
+    client: TestClient[Any, Any]
+    stream: io.StringIO
+    sink: Sink
+
+    def text(self) -> str:
+        self.sink.flush()
+        return self.stream.getvalue()
+
+
+@pytest.fixture(params=["json", "console"])
+def log_format(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = logging.root.handlers[:]
+    yield request.param
+    structlog.reset_defaults()
+    logging.root.handlers[:] = before
+
+
+@pytest.fixture
+async def logged(database_url: str, log_format: str) -> AsyncIterator[Logged]:
+    stream = io.StringIO()
+    sink = configure_logging("debug", log_format, stream)
+    async with TestClient(serve_in_test(create_app(Settings(), database_url))) as client:
+        yield Logged(client, stream, sink)
+
+
+def _body(app: App, **change: Any) -> bytes:
+    item = {
+        "website_id": app.app_id,
+        "user_id": MARKERS[0],
+        "email": MARKERS[1],
+        "device_id": MARKERS[2],
+        "analytics_visitor_id": MARKERS[3],
+        "attributes": [{"name": "color", "value": MARKERS[4]}],
+        **change,
+    }
+    return json.dumps([item]).encode()
+
+
+async def test_no_identifier_or_value_is_logged(
+    app: App, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/data/tracker/attributes/"
+    reads = f"/data/public/api/profiles/{MARKERS[3]}/attributes/?website_id={app.app_id}"
+    statuses = [
+        (await logged.client.post(path, data=_body(app))).status,
+        (await logged.client.post(path, data=_body(app, user_id="marker-user-2"))).status,
+        (await logged.client.post(path, data=_body(app, attributes=MARKERS[4]))).status,
+        (await logged.client.post(path, data=_body(app)[:-2])).status,
+        (await logged.client.get(reads)).status,
+        (await logged.client.get(reads.replace("attributes", MARKERS[4]))).status,
+        (await logged.client.get("//nowhere/marker-user")).status,
+    ]
+    assert statuses == [204, 204, 400, 400, 200, 404, 404]
+
+    async def fail(*_arguments: object) -> None:
+        raise RuntimeError(" ".join(MARKERS))
+
+    monkeypatch.setattr(storage, "save_profile_set", fail)
+    answer = await logged.client.post(path, data=_body(app))
+    assert answer.status == 500
+    assert not [marker for marker in MARKERS if marker in await answer.text()]
+    text = logged.text()
+    assert len([line for line in text.splitlines() if "modify_attributes" in line]) >= 5
+    assert "RuntimeError" in text
+    assert not [marker for marker in MARKERS if marker in text]
+
+
+async def test_one_line_per_request_with_its_id(app: App, logged: Logged, log_format: str) -> None:
+    answer = await logged.client.post("/data/tracker/attributes/", data=_body(app))
+    request_id = answer.headers["X-Request-Id"]
+    lines = [line for line in logged.text().splitlines() if request_id in line]
+    assert len(lines) == 1
+    if log_format == "json":
+        event = json.loads(lines[0])
+        assert event.pop("ms") > 0
+        assert event.pop("timestamp").endswith("Z")
+        assert event == {
+            "event": "request",
+            "level": "info",
+            "request_id": request_id,
+            "method": "POST",
+            "route": "modify_attributes",
+            "status": 204,
+        }
+    else:
+        assert f"request_id={request_id} method=POST route=modify_attributes status=204" in lines[0]

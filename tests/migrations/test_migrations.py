@@ -1,0 +1,105 @@
+"""Migrations: every revision goes up, down and up again; the tables match the metadata."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from audience.server.database import make_engine
+from audience.server.embedded_postgres import join
+from audience.server.migrations import alembic_config, head_revision, is_empty, migrate
+from audience.tables import metadata
+
+
+@pytest.fixture(scope="module")
+def fresh_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database that was never migrated."""
+    with join(tmp_path_factory.mktemp("fresh"), server_settings={"fsync": "off"}) as lease:
+        yield lease.database.url
+
+
+def _look(url: str, question: Callable[[Connection], Any]) -> Any:
+    async def ask() -> Any:
+        engine = make_engine(url)
+        async with engine.connect() as connection:
+            answer = await connection.run_sync(question)
+        await engine.dispose()
+        return answer
+
+    return asyncio.run(ask())
+
+
+def _revisions() -> list[str]:
+    scripts = ScriptDirectory.from_config(alembic_config("postgresql://"))
+    return [script.revision for script in reversed(list(scripts.walk_revisions()))]
+
+
+def test_stairway(fresh_url: str) -> None:
+    assert is_empty(fresh_url)
+    config = alembic_config(fresh_url)
+    previous = "base"
+    for revision in _revisions():
+        command.upgrade(config, revision)
+        command.downgrade(config, previous)
+        command.upgrade(config, revision)
+        previous = revision
+    assert previous == head_revision()
+    assert not is_empty(fresh_url)
+
+
+def test_tables_match_the_metadata(fresh_url: str) -> None:
+    migrate(fresh_url)
+
+    def difference(connection: Connection) -> Any:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        return compare_metadata(context, metadata)
+
+    assert _look(fresh_url, difference) == []
+
+
+def test_migrating_twice_changes_nothing(fresh_url: str) -> None:
+    migrate(fresh_url)
+    migrate(fresh_url)
+
+
+def test_two_migrations_at_once_wait_for_each_other(fresh_url: str) -> None:
+    command.downgrade(alembic_config(fresh_url), "base")
+
+    async def both() -> None:
+        await asyncio.gather(*(asyncio.to_thread(_migrate_in_a_process, fresh_url) for _ in range(3)))
+
+    asyncio.run(both())
+    migrate(fresh_url)
+
+
+def _migrate_in_a_process(url: str) -> None:
+    import subprocess  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    program = "import sys; from audience.server.migrations import migrate; migrate(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", program, url], check=True, capture_output=True)
+
+
+def test_every_growing_table_starts_its_key_with_the_app() -> None:
+    for table in metadata.sorted_tables:
+        if table.name in ("organizations",):
+            continue
+        assert next(iter(table.primary_key.columns)).name == "app_id", table.name
+        for index in table.indexes:
+            assert next(iter(index.columns)).name != "app_id", index.name
+        for constraint in table.constraints:
+            names = [column.name for column in getattr(constraint, "columns", [])]
+            if type(constraint).__name__ == "UniqueConstraint":
+                assert names[0] == "app_id", constraint.name
+
+
+def test_alembic_folder_is_no_package() -> None:
+    folder = Path(__file__).parents[2] / "alembic"
+    assert not (folder / "__init__.py").exists()

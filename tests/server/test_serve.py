@@ -1,0 +1,319 @@
+"""The process: first start, stopping, kill -9, a database that goes away, the command line."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from audience.server.embedded_postgres import join
+from tests.service_process import ServiceProcess
+
+VISITOR = "0123456789abcdef"
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+def _command(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {"PATH", "HOME", "LANG", "PYTHONPATH"}
+    kept = {name: value for name, value in os.environ.items() if name in inherited}
+    return subprocess.run(
+        [sys.executable, "-m", "consent.cli", *arguments],
+        env={**kept, "DATA_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def _write(url: str, app_id: str, **item: Any) -> int:
+    body = json.dumps([{"website_id": app_id, "attributes": [], **item}])
+    async with aiohttp.ClientSession() as session, session.post(
+        f"{url}/data/tracker/attributes/", data=body
+    ) as answer:
+        await answer.read()
+        return answer.status
+
+
+def _profiles(data_dir: Path, app_id: str, name: str, value: str) -> list[dict[str, Any]]:
+    found = _command(
+        data_dir, "profiles", "get", "--app", app_id, "--identifier", name, "--value", value
+    )
+    assert found.returncode == 0, found.stderr
+    documents: list[dict[str, Any]] = json.loads(found.stdout)
+    return documents
+
+
+def _create_app(data_dir: Path) -> str:
+    made = _command(data_dir, "apps", "create", "--name", "shop")
+    assert made.returncode == 0, made.stderr
+    app_id: str = json.loads(made.stdout)["id"]
+    return app_id
+
+
+async def test_first_start_shows_a_demo_app_whose_commands_work(tmp_path: Path) -> None:
+    service = ServiceProcess(tmp_path, "--demo", DATA_DIR=str(tmp_path / "data"))
+    with service:
+        printed = service.output()
+        app_id = re.search(rf"Demo app: ({UUID})", printed)
+        assert app_id is not None
+        commands = re.findall(r"^  (curl .*)$", printed, re.MULTILINE)
+        assert len(commands) == 3
+        answers = [
+            subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+            for command in commands
+        ]
+        assert answers[0].stdout.startswith("HTTP/1.1 204")
+        assert answers[1].stdout.endswith(
+            '[{"name": "color", "value": "green", "field_type": "attributes"}]'
+        )
+        assert answers[2].stdout.endswith('{"result": false}')
+    assert service.stop() == 0
+    with ServiceProcess(tmp_path, "--demo", DATA_DIR=str(tmp_path / "data")) as again:
+        assert app_id[1] in again.output()
+        assert _profiles(tmp_path / "data", app_id[1], "analytics_visitor_id", VISITOR) != []
+
+
+async def test_every_command_works_with_and_without_the_service(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    app_id = _create_app(data_dir)
+    for environment in ({}, {"running": "yes"}):
+        service = ServiceProcess(tmp_path, DATA_DIR=str(data_dir))
+        if environment:
+            service.start()
+            assert await _write(service.url, app_id, user_id="m") == 204
+        try:
+            assert _command(data_dir, "migrate").returncode == 0
+            listed = _command(data_dir, "apps", "list").stdout.splitlines()
+            assert json.loads(listed[0]) == {
+                "id": app_id, "name": "shop", "organization": "default",
+            }
+            for action in ("allow", "deny"):
+                changed = _command(
+                    data_dir, "attributes", action, "--app", app_id, "--name", "color"
+                )
+                assert changed.returncode == 0, changed.stderr
+            found = _profiles(data_dir, app_id, "user_id", "m")
+            assert [document["user_id"] for document in found] == (["m"] if environment else [])
+        finally:
+            if environment:
+                service.stop()
+
+
+async def test_sigterm_finishes_what_is_in_flight_and_exits_0(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    app_id = _create_app(data_dir)
+    service = ServiceProcess(tmp_path, "--workers", "2", DATA_DIR=str(data_dir)).start()
+    written: list[str] = []
+    refused = 0
+
+    async def client(session: aiohttp.ClientSession, number: int) -> None:
+        nonlocal refused
+        for count in range(10_000):
+            user_id = f"u{number}-{count}"
+            body = json.dumps([{"website_id": app_id, "user_id": user_id, "attributes": []}])
+            try:
+                async with session.post(
+                    f"{service.url}/data/tracker/attributes/", data=body
+                ) as answer:
+                    assert answer.status == 204
+                    written.append(user_id)
+            except aiohttp.ClientError:
+                refused += 1
+                return
+
+    async with aiohttp.ClientSession() as session:
+        clients = [asyncio.create_task(client(session, number)) for number in range(16)]
+        while len(written) < 500:
+            await asyncio.sleep(0.01)
+        service.send(signal.SIGTERM)
+        await asyncio.gather(*clients)
+    started = time.monotonic()
+    assert await asyncio.to_thread(service.wait) == 0
+    assert time.monotonic() - started < 10
+    assert refused == 16
+    await _assert_stored(data_dir, app_id, written)
+
+
+async def _assert_stored(data_dir: Path, app_id: str, user_ids: list[str]) -> None:
+    import asyncpg  # noqa: PLC0415
+
+    with join(data_dir) as lease:
+        connection = await asyncpg.connect(lease.database.url)
+        stored = await connection.fetch("SELECT user_id FROM profiles WHERE app_id = $1", app_id)
+        await connection.close()
+    assert set(user_ids) <= {row[0] for row in stored}
+
+
+async def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    import asyncpg  # noqa: PLC0415
+
+    data_dir = tmp_path / "data"
+    app_id = _create_app(data_dir)
+    service = ServiceProcess(tmp_path, "--workers", "2", DATA_DIR=str(data_dir)).start()
+    answered: list[tuple[str, int]] = []
+
+    async def client(session: aiohttp.ClientSession, number: int) -> None:
+        for count in range(10_000):
+            user_id = f"u{number}-{count % 20}"
+            entries = [{"name": name, "value": count} for name in ("one", "two", "three")]
+            item = {
+                "website_id": app_id,
+                "user_id": user_id,
+                "analytics_visitor_id": f"{number * 100 + count % 20 + 1:016x}",
+                "attributes": entries,
+            }
+            try:
+                async with session.post(
+                    f"{service.url}/data/tracker/attributes/", data=json.dumps([item])
+                ) as answer:
+                    if answer.status == 204:
+                        answered.append((user_id, count))
+            except aiohttp.ClientError:
+                return
+
+    async with aiohttp.ClientSession() as session:
+        clients = [asyncio.create_task(client(session, number)) for number in range(24)]
+        while len(answered) < 800:
+            await asyncio.sleep(0.005)
+        service.kill()
+        await asyncio.gather(*clients)
+    with ServiceProcess(tmp_path, DATA_DIR=str(data_dir)) as again:
+        assert await _write(again.url, app_id, user_id="after") == 204
+        with join(data_dir) as lease:
+            connection = await asyncpg.connect(lease.database.url)
+            rows = await connection.fetch(
+                "SELECT user_id, attributes::text, analytics_visitor_ids FROM profiles "
+                "WHERE app_id = $1",
+                app_id,
+            )
+            orphans = await connection.fetchval(
+                "SELECT count(*) FROM profiles p WHERE NOT EXISTS "
+                "(SELECT FROM profile_identifiers i WHERE i.profile_id = p.profile_id)"
+            )
+            await connection.close()
+    stored = {row[0]: json.loads(row[1]) for row in rows}
+    for user_id, count in answered:
+        assert stored[user_id]["one"] >= count
+    for row in rows:
+        if row[0] != "after":
+            attributes = stored[row[0]]
+            assert attributes["one"] == attributes["two"] == attributes["three"]
+            assert len(row[2]) == 1
+    assert orphans == 0
+
+
+async def test_database_goes_away_and_comes_back(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    lease = join(data_dir)
+    url = lease.database.url
+    service = ServiceProcess(tmp_path, "--workers", "2", DATABASE_URL=url)
+    with service:
+        made = _command(data_dir, "apps", "create", "--name", "shop", DATABASE_URL=url)
+        app_id = json.loads(made.stdout)["id"]
+        assert await _write(service.url, app_id, user_id="m") == 204
+        lease.release()
+        async with aiohttp.ClientSession() as session:
+            for _ in range(4):
+                async with session.post(
+                    f"{service.url}/data/tracker/attributes/",
+                    data=json.dumps([{"website_id": app_id, "user_id": "m", "attributes": []}]),
+                ) as answer:
+                    assert answer.status == 503
+                    assert answer.content_type == "text/plain"
+                    assert answer.headers["Retry-After"] == "1"
+                    assert (await answer.text()).startswith("Service Unavailable")
+            path = f"/data/public/api/profiles/{VISITOR}/audiences/?website_id={app_id}"
+            async with session.get(service.url + path) as answer:
+                assert (answer.status, answer.content_type) == (503, "text/plain")
+            async with session.get(f"{service.url}/readyz") as answer:
+                assert answer.status == 503
+            async with session.get(f"{service.url}/healthz") as answer:
+                assert answer.status == 200
+        with join(data_dir):
+            service.wait_for("/readyz", 200)
+            assert await _write(service.url, app_id, user_id="m") == 204
+            service.stop()
+
+
+async def test_service_starts_before_its_database(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    lease = join(data_dir)
+    lease.release()
+    service = ServiceProcess(tmp_path, DATABASE_URL=lease.database.url).start(until_ready=False)
+    try:
+        service.wait_for("/healthz", 200)
+        service.wait_for("/readyz", 503)
+        with join(data_dir):
+            migrated = _command(data_dir, "migrate", DATABASE_URL=lease.database.url)
+            assert migrated.returncode == 0, migrated.stderr
+            service.wait_for("/readyz", 200)
+            service.stop()
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "status", "problem"),
+    [
+        (("apps", "create"), {}, 2, "Missing option '--name'"),
+        (("apps", "create", "--name", "x", "--id", "5"), {}, 2, "'5' is not a UUID like"),
+        (("nothing",), {}, 2, "No such command"),
+        (("profiles", "get", "--app", "5"), {}, 2, "is not a UUID"),
+        (("apps", "create", "--name", " "), {}, 1, "Error: name must have 1 to 100 characters"),
+        (("serve",), {"PORT": "http"}, 1, "PORT='http' is not valid: expected a whole number"),
+        (("apps", "list"), {"LOG_LEVEL": "loud"}, 1, "LOG_LEVEL='loud' is not valid: expected one"),
+        (
+            ("apps", "list"),
+            {"DATABASE_URL": "postgresql://nobody:geheim@127.0.0.1:1/none"},
+            1,
+            "Error: the database does not answer",
+        ),
+    ],
+)
+def test_errors_are_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], status: int, problem: str
+) -> None:
+    failed = _command(tmp_path / "data", *arguments, **environment)
+    assert failed.returncode == status
+    assert problem in failed.stderr
+    assert "geheim" not in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert failed.stdout == ""
+    if status == 1:
+        assert len(failed.stderr.strip().splitlines()) == 1
+
+
+def test_domain_errors_are_one_clear_line(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    app_id = _create_app(data_dir)
+    twice = _command(data_dir, "apps", "create", "--name", "again", "--id", app_id)
+    assert (twice.returncode, twice.stdout) == (1, "")
+    assert twice.stderr == f"Error: an app with the id {app_id} exists already\n"
+    unknown = "01234567-89ab-cdef-0123-456789abcdef"
+    for arguments in (
+        ("attributes", "allow", "--app", unknown, "--name", "x"),
+        ("attributes", "deny", "--app", unknown, "--name", "x"),
+        ("profiles", "get", "--app", unknown, "--identifier", "email", "--value", "a@b.co"),
+    ):
+        failed = _command(data_dir, *arguments)
+        assert failed.returncode == 1
+        assert failed.stderr.startswith(f"Error: there is no app with the id {unknown}")
+
+
+def test_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path, DATA_DIR=str(tmp_path / "data")) as service:
+        failed = _command(tmp_path / "data", "serve", "--port", str(service.port))
+        assert failed.returncode == 1
+        assert failed.stderr.strip().splitlines() == [
+            f"Error: port {service.port} on 127.0.0.1 is in use: stop what listens there or choose "
+            "another with --port"
+        ]

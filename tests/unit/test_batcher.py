@@ -1,0 +1,115 @@
+"""The batcher: what waits together is flushed together, nobody waits for a timer or forever."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from audience.errors import Unavailable
+from audience.server import batcher
+from audience.server.batcher import Batcher
+
+
+class Store:
+    """A flush that can be held and that notes its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.may_go = asyncio.Event()
+        self.may_go.set()
+        self.has_started = asyncio.Event()
+
+    async def flush(self, items: Sequence[int]) -> list[int | BaseException]:
+        self.batches.append(list(items))
+        self.has_started.set()
+        await self.may_go.wait()
+        if -1 in items:
+            message = "poison"
+            raise ValueError(message)
+        return [KeyError(item) if item == 13 else item * 2 for item in items]
+
+
+async def test_items_that_arrive_during_a_flush_go_together() -> None:
+    store = Store()
+    batches: list[int] = []
+    subject = Batcher[int, int](store.flush, max_weight=100, on_batch=batches.append)
+    store.may_go.clear()
+    first = subject.submit(1)
+    await store.has_started.wait()
+    rest = [subject.submit(number) for number in (2, 3, 4)]
+    store.may_go.set()
+    assert await asyncio.gather(first, *rest) == [2, 4, 6, 8]
+    assert store.batches == [[1], [2, 3, 4]]
+    assert batches == [1, 3]
+
+
+async def test_batches_are_bounded_by_weight_but_never_empty() -> None:
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=10)
+    weights = (6, 4, 5, 50, 1)
+    answers = [subject.submit(number, weight) for number, weight in enumerate(weights)]
+    await asyncio.gather(*answers)
+    assert store.batches == [[0, 1], [2], [3], [4]]
+
+
+async def test_each_caller_gets_its_own_result_or_error() -> None:
+    subject = Batcher[int, int](Store().flush, max_weight=10)
+    results = await asyncio.gather(*(subject.submit(n) for n in (1, 13, 2)), return_exceptions=True)
+    assert results[0] == 2
+    assert isinstance(results[1], KeyError)
+    assert results[2] == 4
+
+
+async def test_error_of_a_flush_is_every_callers_and_the_next_batch_goes_on() -> None:
+    subject = Batcher[int, int](Store().flush, max_weight=10)
+    failed = await asyncio.gather(subject.submit(-1), subject.submit(1), return_exceptions=True)
+    assert [type(error) for error in failed] == [ValueError, ValueError]
+    assert await subject.submit(2) == 4
+
+
+async def test_caller_that_went_away_is_left_out() -> None:
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=10)
+    store.may_go.clear()
+    first = subject.submit(1)
+    await store.has_started.wait()
+    gone, kept = subject.submit(2), subject.submit(3)
+    gone.cancel()
+    store.may_go.set()
+    assert await asyncio.gather(first, kept) == [2, 6]
+    assert store.batches == [[1], [3]]
+
+
+async def test_too_many_waiting_are_shed() -> None:
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=10, max_waiting=2)
+    store.may_go.clear()
+    first = subject.submit(0)
+    await store.has_started.wait()
+    waiting = [subject.submit(1), subject.submit(2)]
+    with pytest.raises(Unavailable, match="too many"):
+        subject.submit(3)
+    store.may_go.set()
+    assert await asyncio.gather(first, *waiting) == [0, 2, 4]
+
+
+async def test_nobody_waits_longer_than_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher, "ANSWER_WITHIN_SECONDS", 0.05)
+    monkeypatch.setattr(batcher, "_LOOK_AFTER_SECONDS", 0.01)
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=1)
+    store.may_go.clear()
+    results = await asyncio.gather(subject.submit(1), subject.submit(2), return_exceptions=True)
+    assert [type(result) for result in results] == [Unavailable, Unavailable]
+    store.may_go.set()
+    assert await subject.submit(3) == 6
+
+
+async def test_close_flushes_what_waits_and_accepts_no_more() -> None:
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=1)
+    answers = [subject.submit(number) for number in (1, 2, 3)]
+    await subject.close()
+    assert [answer.result() for answer in answers] == [2, 4, 6]
+    with pytest.raises(Unavailable):
+        subject.submit(4)

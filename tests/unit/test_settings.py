@@ -1,0 +1,91 @@
+"""Settings: every variable, its default, and what a wrong value says."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from audience.server.settings import Settings, SettingsError, settings_from_environment
+
+VARIABLES = [entry.name.upper() for entry in fields(Settings)]
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert settings_from_environment({}) == Settings(data_dir=Path("data").absolute())
+    assert settings_from_environment(dict.fromkeys(VARIABLES, "")) == settings_from_environment({})
+
+
+def test_every_variable_is_read(tmp_path: Path) -> None:
+    given = {
+        "DATABASE_URL": "postgres://u:p@db.example:5433/name?sslmode=require",
+        "DATA_DIR": str(tmp_path / "new"),
+        "HOST": "::1",
+        "PORT": "9000",
+        "WORKERS": "3",
+        "ROOT_PATH": "/piwik/",
+        "LOG_LEVEL": "WARNING",
+        "LOG_FORMAT": "json",
+        "ALLOW_TEST_EMAILS": "yes",
+    }
+    assert given.keys() == set(VARIABLES)
+    assert settings_from_environment(given) == Settings(
+        database_url="postgresql://u:p@db.example:5433/name?sslmode=require",
+        data_dir=tmp_path / "new",
+        host="::1",
+        port=9000,
+        workers=3,
+        root_path="/piwik",
+        log_level="warning",
+        log_format="json",
+        allow_test_emails=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("PORT", "0", "a whole number from 1 to 65535"),
+        ("PORT", "65536", "a whole number from 1 to 65535"),
+        ("PORT", "8080 ", "a whole number from 1 to 65535"),
+        ("WORKERS", "two", "a whole number from 1 to 64"),
+        ("WORKERS", "-1", "a whole number from 1 to 64"),
+        ("HOST", "my host", "a host name or address"),
+        ("ROOT_PATH", "piwik", "a path like /piwik, or nothing"),
+        ("ROOT_PATH", "/a b", "a path like /piwik, or nothing"),
+        ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
+        ("LOG_FORMAT", "xml", "one of console, json"),
+        ("ALLOW_TEST_EMAILS", "maybe", "one of yes, no"),
+    ],
+)
+def test_wrong_value_names_variable_value_and_expected_form(
+    name: str, value: str, expected: str
+) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        settings_from_environment({name: value})
+    assert str(refusal.value) == f"{name}={value!r} is not valid: expected {expected}"
+
+
+@pytest.mark.parametrize("value", ["mysql://h/d", "nonsense", "postgresql://h", "postgresql://h:x/d"])
+def test_wrong_database_url_never_prints_its_password(value: str) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL=.*expected postgresql://USER:PASS"):
+        settings_from_environment({"DATABASE_URL": value})
+    with pytest.raises(SettingsError) as refusal:
+        settings_from_environment({"DATABASE_URL": "mysql://user:geheim@h/d"})
+    assert "geheim" not in str(refusal.value)
+
+
+def test_data_dir_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(SettingsError, match="DATA_DIR=.*expected a directory"):
+        settings_from_environment({"DATA_DIR": str(file)})
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_readme_documents_the_variable_and_its_default(name: str) -> None:
+    rows = [line for line in README.read_text("utf-8").splitlines() if line.startswith(f"| `{name}`")]
+    assert len(rows) == 1
+    default = getattr(Settings(), name.lower())
+    shown = {None: "unset", "": "unset", False: "no"}.get(default, str(default))
+    assert f"`{shown}`" in rows[0] or shown in rows[0]
