@@ -16,7 +16,6 @@ from uuid import uuid4
 import asyncpg
 import click
 import orjson
-from audience.server.embedded_postgres import EmbeddedPostgresError, join
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +23,7 @@ from audience import public
 from audience.errors import DomainError
 from audience.server import clock, migrations
 from audience.server.database import CONNECTION_ERRORS, Database
+from audience.server.embedded_postgres import EmbeddedPostgresError, join
 from audience.server.settings import Settings, SettingsError, settings_from_environment
 from consent.serve import ServeError, run_service
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import click
-from audience.server.embedded_postgres import join
 
 from audience import public
 from audience.server import clock, migrations
 from audience.server.database import CONNECTION_ERRORS, Database
+from audience.server.embedded_postgres import join
 from audience.server.log import configure_logging
 from audience.server.settings import Settings
 

@@ -149,4 +149,6 @@ async def app(make_app: MakeApp) -> App:
 
 
 #: Children first.
-DELETE_EVERYTHING = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
+DELETE_EVERYTHING = ";".join(
+    f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)
+)

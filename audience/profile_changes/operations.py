@@ -16,6 +16,7 @@ from audience.profile_changes.decide import AttributeTypes, modify_attributes
 from audience.profile_changes.items import Item, Items, Skip
 from audience.profiles import storage as profile_storage
 from audience.profiles.identifiers import Identifier
+from audience.profiles.ledger import storage as ledger
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import Merge, ProfileSet
 from audience.profiles.unmerge import undo_merge
@@ -106,7 +107,7 @@ async def undo_merge_by_id(
     Errors: NotFound("merge"); Conflict when it was undone before.
     """
     await profile_storage.lock_apps(conn, [app_id])
-    found = await profile_storage.get_merge(conn, app_id, merge_id)
+    found = await ledger.get_merge(conn, app_id, merge_id)
     if found is None:
         message = f"there is no merge {merge_id}"
         raise NotFound(message, path="merge")
@@ -124,9 +125,9 @@ async def undo_merge_by_id(
     profiles.load(await profile_storage.find_profiles(conn, app_id, both))
     restored, corrected = undo_merge(profiles, merge, [row for _, row in later], now)
     for (key, _), document in zip(later, corrected, strict=True):
-        await profile_storage.save_merge_documents(conn, app_id, key, document)
+        await ledger.save_merge_documents(conn, app_id, key, document)
     await profile_storage.save_profile_set(conn, app_id, profiles, now)
-    await profile_storage.mark_merge_undone(conn, app_id, merge_id, now)
+    await ledger.mark_merge_undone(conn, app_id, merge_id, now)
     return restored
 
 
@@ -139,7 +140,7 @@ async def _later_merges(
     after = merge_id
     while True:
         absorbed_by = None
-        rows = await profile_storage.list_merges_of(conn, app_id, lineage_id)
+        rows = await ledger.list_merges_of(conn, app_id, lineage_id)
         start = [key for key, _, _ in rows].index(after) + 1
         for key, row, undone_at in rows[start:]:
             if undone_at is not None:

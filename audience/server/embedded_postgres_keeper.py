@@ -13,11 +13,12 @@ Files in DATA_DIR/postgres; all but `data` belong to the user that runs the serv
     server.log     what PostgreSQL and the keeper say; server.log.1 is the part before
     start.lock     held by a process that starts, joins or leaves the server
     users.lock     shared by the users; exclusive: the keeper, when it stops the server
-    keeper.lock    held by the keeper, and by nobody else
+    keeper.lock    held by the keeper and nobody else
     server.lock    held by the keeper and, inherited, by every process of the server: whoever gets
                    it knows that no process of an earlier server is left
+    binaries-*     see embedded_postgres_account
 
-Standard library only, and little of it: this runs with `-I -S` to be up in about 30 ms.
+Standard library only, and little of it: it runs with `-I -S` to be up in about 30 ms.
 """
 
 import ctypes
@@ -31,79 +32,55 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from audience.server.embedded_postgres_account import AccountError, Place, find_place, spawn
+from audience.server.embedded_postgres_cluster import (
+    SETTINGS,
+    ClusterError,
+    prepare_cluster,
+    ready_pid,
+    remove_stale_locks,
+)
+from audience.server.embedded_postgres_locks import LockTimeout, take_lock
 
-PORT = 5432
-ROLE = DATABASE = "audience_consent"
-#: Has no password: it exists in single-user mode only.
-_OWNER = "audience_consent_owner"
 _MAX_LOG_BYTES = 10 * 1024 * 1024
 _LOG_CHECK_SECONDS = 600.0
 _READY_POLL_SECONDS = 0.005
 _EARLIER_SERVER_SECONDS = 75.0
-#: How the server is asked to stop, and for how long each: cleanly, without a checkpoint, by force.
+#: How the server is asked to stop, and for how long each: cleanly, without checkpoint, by force.
 _STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
-_LONGEST_BACKOFF_SECONDS = 5.0
+_SHORTEST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.05, 5.0
+#: A server that ran this long has not died of its start.
+_CALM_SECONDS = 60.0
+_FETCHED_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 15, 36
 
-_SETTINGS: Mapping[str, str] = {
-    "listen_addresses": "",
-    # Relative to the data directory, so that its path may be longer than a socket's.
-    "unix_socket_directories": ".",
-    "unix_socket_permissions": "0700",
-    "port": str(PORT),
-    "max_connections": "100",
-    "shared_buffers": "128MB",
-    "jit": "off",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_destination": "stderr",
-    "logging_collector": "off",
-    "log_line_prefix": "%m [%p] ",
-    "log_checkpoints": "off",
-    "log_lock_waits": "on",
-    "log_min_messages": "warning",
-    # Personal data stays out of the log: no statements, no parameters, no DETAIL with key values.
-    "log_min_error_statement": "panic",
-    "log_parameter_max_length": "0",
-    "log_parameter_max_length_on_error": "0",
-    "log_error_verbosity": "terse",
-}
-_PG_HBA = "# Written by audience-consent.\nlocal all all scram-sha-256\n"
-_INITIAL_SQL = (
-    f"CREATE ROLE {ROLE} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;",
-    # Messages of errors quote values (`invalid input syntax for type uuid: "..."`). The service
-    # gets its errors and logs them itself; those of PostgreSQL's own processes are still logged.
-    f"ALTER ROLE {ROLE} SET log_min_messages = 'log';",
-    f"CREATE DATABASE {DATABASE} OWNER {ROLE};",
-    f"REVOKE ALL ON DATABASE {DATABASE}, postgres, template1 FROM PUBLIC;",
-)
+#: Tells the process that asked for the server: None when it is ready, else what is wrong.
+Answer = Callable[[str | None], None]
 
 
 class KeeperError(Exception):
-    """One line for the process that wants the server."""
+    """One line for the process that asked for the server."""
 
 
 class Server:
     """PostgreSQL on one data directory, as a child of this process."""
 
     def __init__(self, directory: Path, place: Place, settings: Mapping[str, str]) -> None:
-        """directory: DATA_DIR/postgres; settings: on top of those of the module."""
+        """directory: DATA_DIR/postgres; settings: come on top of `SETTINGS`."""
         self._data = directory / "data"
         self._place = place
-        self._settings = {**_SETTINGS, **settings}
+        self._settings = {**SETTINGS, **settings}
         self._pid: int | None = None
 
     def start(self) -> None:
-        """Start the server; nobody may be running on the data."""
-        _remove_stale_locks(self._data)
-        arguments = [str(self._place.pginstall / "bin/postgres"), "-D"]
-        arguments.append(str(self._place.directory / "data"))
+        """Start the server; no process of an earlier one may be left."""
+        remove_stale_locks(self._data)
+        seen = self._place.directory / "data"
+        arguments = [str(self._place.pginstall / "bin/postgres"), "-D", str(seen)]
         for name, value in self._settings.items():
             arguments += ["-c", f"{name}={value}"]
-        # Killed keeper: the server shuts down cleanly, its clients are disconnected.
+        # SIGINT when the keeper dies: clients are disconnected, the data is left clean.
         self._pid = spawn(
             arguments, self._place.account, death_signal=signal.SIGINT, stdin=0, stdout=2
         )
@@ -113,7 +90,7 @@ class Server:
         return self._pid is not None and self._pid == ready_pid(self._data)
 
     def has_ended(self) -> bool:
-        """Whether the server is gone; collects ended children, orphans of the server among them."""
+        """Whether the server is gone; collects every child that ended."""
         while True:
             try:
                 pid = os.waitpid(-1, os.WNOHANG)[0]
@@ -135,7 +112,7 @@ class Server:
         self.end_orphans()
 
     def end_orphans(self) -> None:
-        """End what a killed server left behind; as a subreaper this process is their parent now."""
+        """End what a killed server left; this process, a subreaper, has become their parent."""
         for listing in Path("/proc/self/task").glob("*/children"):
             for pid in listing.read_text().split():
                 # The shared memory they work on is given up, so there is nothing to tidy.
@@ -147,93 +124,114 @@ class Server:
             pass
 
 
-class _Request(NamedTuple):
-    directory: Path
-    pginstall: Path
-    settings: Mapping[str, str]
-    #: Tells the process that asked; None: the server is ready.
-    answer: Callable[[str | None], None]
-
-
 def main() -> None:
     """Keep the server. argv: DATA_DIR/postgres; stdin: {"pginstall", "settings"} as JSON.
 
-    stdout gets {"error": null | message} once the server is ready or failed; stderr is the log.
+    stdout gets {"error": null or a line} once the server is ready or failed; stderr is the log.
     """
-    given = json.load(sys.stdin)
+    request = json.load(sys.stdin)
     if os.fork():
-        # The asking process collects this one, so the keeper is never left to it as a zombie.
+        # The asking process collects this one, so the keeper never stays with it as a zombie.
         os._exit(0)
-    # Signals are fetched by sigtimedwait, never delivered. With SIGINT's default action a child
-    # that was signalled before exec dies.
+    # With its default action, SIGINT ends a child that is told to stop before it is PostgreSQL.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _FETCHED_SIGNALS)
     os.umask(0o077)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_NAME, b"postgres-keeper")
     libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
-    request = _Request(
-        Path(sys.argv[-1]), Path(given["pginstall"]), given["settings"], _answer_on_stdout()
-    )
+    answer = _answer_on_stdout()
     try:
-        _keep(request)
-    except (KeeperError, AccountError) as error:
-        _note(str(error))
-        request.answer(str(error))
+        _keep(Path(sys.argv[-1]), Path(request["pginstall"]), request["settings"], answer)
+    except (KeeperError, AccountError, ClusterError, LockTimeout, OSError) as error:
+        _note(f"{error}")
+        answer(f"{error}")
 
 
-def _answer_on_stdout() -> Callable[[str | None], None]:
-    pipe = os.dup(1)
+def _answer_on_stdout() -> Answer:
+    """Answers once, through what was stdout; standard input and output are nowhere from now on."""
+    pipes = [os.dup(1)]
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
 
     def answer(error: str | None) -> None:
-        try:
-            os.write(pipe, json.dumps({"error": error}).encode())
-        except BrokenPipeError:
-            _note("the process that asked for the server is gone")
-        os.close(pipe)
+        while pipes:
+            pipe = pipes.pop()
+            try:
+                os.write(pipe, json.dumps({"error": error}).encode())
+            except BrokenPipeError:
+                _note("the process that asked for the server is gone")
+            os.close(pipe)
 
     return answer
 
 
-def _keep(request: _Request) -> None:
-    directory = request.directory
-    locks = [_lock(directory / "keeper.lock"), _lock(directory / "server.lock")]
-    os.set_inheritable(locks[1], True)  # noqa: FBT003 - the only way to say it
-    os.ftruncate(locks[0], 0)
-    os.write(locks[0], f"{os.getpid()}\n".encode())
+def _keep(directory: Path, pginstall: Path, settings: Mapping[str, str], answer: Answer) -> None:
+    # After a killed keeper the server takes its time to stop, and holds server.lock until then.
+    deadline = time.monotonic() + _EARLIER_SERVER_SECONDS
+    keeper_lock = take_lock(directory / "keeper.lock", fcntl.LOCK_EX, deadline)
+    os.ftruncate(keeper_lock, 0)
+    os.write(keeper_lock, f"{os.getpid()}\n".encode())
+    server_lock = take_lock(directory / "server.lock", fcntl.LOCK_EX, deadline)
+    os.set_inheritable(server_lock, True)  # noqa: FBT003 - positional only
     threading.Thread(target=_stop_without_users, args=(directory,), daemon=True).start()
-    bound_log(directory / "server.log")
-    place = find_place(directory, request.pginstall)
-    _prepare(directory, place, request.settings)
-    server = Server(directory, place, request.settings)
-    server.start()
+    _bound_log(directory / "server.log")
+    place = find_place(directory, pginstall)
+    prepare_cluster(directory, place, settings)
+    server = Server(directory, place, settings)
     try:
-        _supervise(server, directory, request.answer)
+        server.start()
+        _supervise(server, directory, answer)
     finally:
         server.stop()
 
 
-def _lock(path: Path) -> int:
-    """The descriptor of the file, locked. A keeper that was killed leaves a server that stops."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _EARLIER_SERVER_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise KeeperError(f"an earlier server still runs, it holds {path}") from None
-            time.sleep(0.01)
-        else:
-            return descriptor
-
-
 def _stop_without_users(directory: Path) -> None:
-    """Wait in a thread until nobody uses the server any more, then stop the keeper."""
-    users = os.open(directory / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Wait, in a thread, until nobody uses the server any more; then stop the keeper."""
+    users = os.open(directory / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(users, fcntl.LOCK_EX)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _supervise(server: Server, directory: Path, answer: Answer) -> None:
+    """Answer when the server is ready, start it again when it dies; returns when it is to stop."""
+    was_ready = False
+    backoff, started_at = _SHORTEST_BACKOFF_SECONDS, time.monotonic()
+    while True:
+        wait_seconds = _LOG_CHECK_SECONDS if was_ready else _READY_POLL_SECONDS
+        if _fetched_stop(signal.sigtimedwait(_FETCHED_SIGNALS, wait_seconds)):
+            return
+        if server.has_ended():
+            if not was_ready:
+                raise KeeperError("PostgreSQL ended while it was starting")
+            server.end_orphans()
+            if time.monotonic() - started_at > _CALM_SECONDS:
+                backoff = _SHORTEST_BACKOFF_SECONDS
+            _note(f"PostgreSQL has died; it is started again in {backoff} seconds")
+            if _fetched_stop(signal.sigtimedwait(_FETCHED_SIGNALS - {signal.SIGCHLD}, backoff)):
+                return
+            backoff, started_at = min(backoff * 2, _LONGEST_BACKOFF_SECONDS), time.monotonic()
+            server.start()
+        elif not was_ready and server.is_ready():
+            was_ready = True
+            answer(None)
+        elif was_ready:
+            _bound_log(directory / "server.log")
+
+
+def _fetched_stop(fetched: signal.struct_siginfo | None) -> bool:
+    return fetched is not None and fetched.si_signo != signal.SIGCHLD
+
+
+def _bound_log(log: Path) -> None:
+    """Start the log anew when it is large. Its writers append, so they may keep it open."""
+    if log.stat().st_size > _MAX_LOG_BYTES:
+        shutil.copyfile(log, log.with_name("server.log.1"))
+        os.truncate(log, 0)
+
+
+def _note(message: str) -> None:
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    os.write(2, f"{now} [keeper {os.getpid()}] {message}\n".encode())

@@ -63,29 +63,19 @@ def public_surface() -> Middleware:
         request_id = f"{prefix}{next(counter):08x}"
         # The handler's name is the label: a path may hold a visitor ID.
         route = getattr(request.match_info.handler, "__name__", "unknown")
-        if request.method == "OPTIONS":
-            response: web.StreamResponse = preflight(request)
-            route = "preflight"
-        else:
-            try:
+        try:
+            if request.method == "OPTIONS":
+                route = "preflight"
+                response: web.StreamResponse = preflight(request)
+            else:
                 response = await handler(request)
-            except DomainError as error:
-                response = text_error(error)
-                if isinstance(error, Unavailable) and error.__cause__ is not None:
-                    cause = describe_error(error.__cause__)
-                    log.warning("unavailable", request_id=request_id, route=route, error=cause)
-            except web.HTTPException as error:
-                response = http_error(error)
-                route = "unmatched" if request.match_info.http_exception is not None else route
-            except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
-                text = f"Internal Server Error: please report request {request_id}"
-                response = plain_text(_SERVER_ERRORS, text)
-                log.error(  # noqa: TRY400 - a traceback's text may carry values
-                    "failed", request_id=request_id, route=route, error=describe_error(error)
-                )
-        headers = response.headers
-        headers["X-Request-Id"] = request_id
-        headers.update(ALLOW_ANY_ORIGIN)
+        except web.HTTPException as error:
+            response = http_error(error)
+            route = "unmatched" if request.match_info.http_exception is not None else route
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
+            response = _refuse(error, request_id, route)
+        response.headers["X-Request-Id"] = request_id
+        response.headers.update(ALLOW_ANY_ORIGIN)
         seconds = time.perf_counter() - started
         count_request(route, response.status, seconds)
         log.info(
@@ -99,3 +89,17 @@ def public_surface() -> Middleware:
         return response
 
     return surround
+
+
+def _refuse(error: Exception, request_id: str, route: str) -> web.Response:
+    """The answer to a request that failed; what the operator must know of it is logged."""
+    log = structlog.get_logger()
+    if isinstance(error, DomainError):
+        if isinstance(error, Unavailable) and error.__cause__ is not None:
+            cause = describe_error(error.__cause__)
+            log.warning("unavailable", request_id=request_id, route=route, error=cause)
+        return text_error(error)
+    # Not the traceback: its text may carry values.
+    log.error("failed", request_id=request_id, route=route, error=describe_error(error))
+    text = f"Internal Server Error: please report request {request_id}"
+    return plain_text(_SERVER_ERRORS, text)

@@ -61,9 +61,7 @@ async def test_sdk_request_byte_for_byte(
     assert await _post(app, sent, **headers) == (204, "")
     document = await app.profile("analytics_visitor_id", VISITOR)
     item = json.loads(sent)[0]
-    assert document["attributes"] == {
-        entry["name"]: entry["value"] for entry in item["attributes"]
-    }
+    assert document["attributes"] == {entry["name"]: entry["value"] for entry in item["attributes"]}
     for name in ("user_id", "email"):
         assert document.get(name) == item.get(name)
     assert document.get("device_ids", []) == ([item["device_id"]] if "device_id" in item else [])
@@ -247,8 +245,18 @@ async def test_unusable_identifier_beside_another_is_ignored(app: App) -> None:
     assert not {"email", "analytics_visitor_id"} & document.keys()
 
 
-@pytest.mark.parametrize("value", ["null", " Undefined ", '"guest"', "0", "-1", "[object Object]",
-                                   "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "null",
+        " Undefined ",
+        '"guest"',
+        "0",
+        "-1",
+        "[object Object]",
+        "00000000-0000-0000-0000-000000000000",
+    ],
+)
 async def test_placeholder_never_joins_or_creates(app: App, value: str) -> None:
     status, text = await app.write({"device_id": value})
     assert status == 400
@@ -372,9 +380,7 @@ async def test_profile_and_app_have_bounded_numbers_of_attributes(
     names = [{"name": name, "value": 1} for name in "abc"]
     status, text = await app.write({"user_id": "m", "attributes": names})
     assert status == 200
-    assert json.loads(text)["skipped"] == [
-        {"item": 0, "entry": 2, "name": "c", "reason": "limit"}
-    ]
+    assert json.loads(text)["skipped"] == [{"item": 0, "entry": 2, "name": "c", "reason": "limit"}]
     monkeypatch.setattr(decide, "MAX_ATTRIBUTE_DEFINITIONS_PER_APP", 2)
     status, text = await app.write({"user_id": "n", "attributes": names[2:]})
     assert (status, json.loads(text)["skipped"][0]["reason"]) == (200, "limit")
@@ -394,8 +400,18 @@ async def test_document_has_the_documented_members(app: App) -> None:
     await app.write({"user_id": "m", "attributes": [{"name": "color", "value": "green"}]})
     document = await app.profile("user_id", "m")
     assert document.keys() == {
-        "id", "website_id", "user_id", "attributes", "forms", "analytics", "visits", "goals",
-        "ecommerce", "generic", "updated_at", "attributes_count",
+        "id",
+        "website_id",
+        "user_id",
+        "attributes",
+        "forms",
+        "analytics",
+        "visits",
+        "goals",
+        "ecommerce",
+        "generic",
+        "updated_at",
+        "attributes_count",
     }
     assert document["website_id"] == app.app_id
     assert document["attributes_count"] == 1

@@ -8,7 +8,7 @@ import pytest
 
 from audience.errors import Conflict, NotFound
 from audience.profile_changes.operations import undo_merge_by_id
-from audience.profiles import storage
+from audience.profiles.ledger import storage as ledger
 from audience.server import clock
 from audience.server.database import raw
 from tests.conftest import App, MakeApp, load_cases
@@ -106,10 +106,10 @@ async def test_absorbed_profile_id_resolves_to_its_survivor(app: App) -> None:
     await app.write(_item("u1 d1"))
     async with app.database.transaction() as conn:
         connection = await raw(conn)
-        assert await storage.resolve_profile_id(connection, app.app_id, ids[0]) == ids[2]
-        assert await storage.resolve_profile_id(connection, app.app_id, ids[2]) == ids[2]
+        assert await ledger.resolve_profile_id(connection, app.app_id, ids[0]) == ids[2]
+        assert await ledger.resolve_profile_id(connection, app.app_id, ids[2]) == ids[2]
         unknown = str(UUID(int=5))
-        assert await storage.resolve_profile_id(connection, app.app_id, unknown) is None
+        assert await ledger.resolve_profile_id(connection, app.app_id, unknown) is None
 
 
 async def test_undone_merge_gives_both_profiles_back(app: App, noise: App) -> None:

@@ -94,7 +94,13 @@ async def test_analytics_attributes_come_first(app: App) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(5.0, "5"), (-3, "-3"), (0.1, "0.1"), (9007199254740991, "9007199254740991"), (1e15, "1" + "0" * 15)],
+    [
+        (5.0, "5"),
+        (-3, "-3"),
+        (0.1, "0.1"),
+        (9007199254740991, "9007199254740991"),
+        (1e15, "1" + "0" * 15),
+    ],
 )
 async def test_numbers_are_shown_without_exponent_or_empty_fraction(
     app: App, value: float, text: str

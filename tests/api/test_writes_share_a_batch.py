@@ -61,7 +61,11 @@ async def test_a_write_takes_few_statements_however_many_items(
     client, recorder = recorded
     entries = [{"name": f"a{number}", "value": "x"} for number in range(5)]
     items = [
-        {"user_id": f"u{number}", "analytics_visitor_id": f"{number + 1:016x}", "attributes": entries}
+        {
+            "user_id": f"u{number}",
+            "analytics_visitor_id": f"{number + 1:016x}",
+            "attributes": entries,
+        }
         for number in range(count)
     ]
     # The first request of a connection also asks the database for its types.
@@ -149,7 +153,9 @@ async def test_a_refused_request_leaves_no_trace_in_its_batch(app: App) -> None:
 
 async def test_waiting_for_a_lock_too_long_is_503(app: App) -> None:
     async with _together(app):
-        answer = await app.service.post("/data/tracker/attributes/", data=_body(app, {"user_id": "m"}))
+        answer = await app.service.post(
+            "/data/tracker/attributes/", data=_body(app, {"user_id": "m"})
+        )
         assert answer.status == 503
         assert answer.headers["Retry-After"] == "1"
     assert await app.write({"user_id": "m"}) == (204, "")

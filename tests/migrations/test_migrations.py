@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from alembic import command
 from audience.server.database import make_engine
 from audience.server.embedded_postgres import join
 from audience.server.migrations import alembic_config, head_revision, is_empty, migrate
@@ -73,7 +73,9 @@ def test_two_migrations_at_once_wait_for_each_other(fresh_url: str) -> None:
     command.downgrade(alembic_config(fresh_url), "base")
 
     async def both() -> None:
-        await asyncio.gather(*(asyncio.to_thread(_migrate_in_a_process, fresh_url) for _ in range(3)))
+        await asyncio.gather(
+            *(asyncio.to_thread(_migrate_in_a_process, fresh_url) for _ in range(3))
+        )
 
     asyncio.run(both())
     migrate(fresh_url)

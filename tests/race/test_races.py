@@ -168,7 +168,12 @@ async def test_storm_of_conflicting_triples_leaves_a_sound_graph(
     items = []
     for _ in range(1200):
         chosen = dice.sample(range(75), 4)
-        values = (f"u{chosen[0]}", f"e{chosen[1]}@example.com", f"d{chosen[2]}", f"{chosen[3] + 1:016x}")
+        values = (
+            f"u{chosen[0]}",
+            f"e{chosen[1]}@example.com",
+            f"d{chosen[2]}",
+            f"{chosen[3] + 1:016x}",
+        )
         pairs = dice.sample(list(zip(names, values, strict=True)), 3)
         items.append({**dict(pairs), "website_id": dice.choice(apps).app_id})
     statuses = await _storm(guarded, apps[0], items, 64)

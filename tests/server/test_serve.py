@@ -21,7 +21,9 @@ VISITOR = "0123456789abcdef"
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
-def _command(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def _command(
+    data_dir: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     inherited = {"PATH", "HOME", "LANG", "PYTHONPATH"}
     kept = {name: value for name, value in os.environ.items() if name in inherited}
     return subprocess.run(
@@ -36,9 +38,10 @@ def _command(data_dir: Path, *arguments: str, **environment: str) -> subprocess.
 
 async def _write(url: str, app_id: str, **item: Any) -> int:
     body = json.dumps([{"website_id": app_id, "attributes": [], **item}])
-    async with aiohttp.ClientSession() as session, session.post(
-        f"{url}/data/tracker/attributes/", data=body
-    ) as answer:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}/data/tracker/attributes/", data=body) as answer,
+    ):
         await answer.read()
         return answer.status
 
@@ -94,7 +97,9 @@ async def test_every_command_works_with_and_without_the_service(tmp_path: Path) 
             assert _command(data_dir, "migrate").returncode == 0
             listed = _command(data_dir, "apps", "list").stdout.splitlines()
             assert json.loads(listed[0]) == {
-                "id": app_id, "name": "shop", "organization": "default",
+                "id": app_id,
+                "name": "shop",
+                "organization": "default",
             }
             for action in ("allow", "deny"):
                 changed = _command(
@@ -280,7 +285,11 @@ async def test_service_starts_before_its_database(tmp_path: Path) -> None:
     ],
 )
 def test_errors_are_one_clear_line(
-    tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], status: int, problem: str
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    status: int,
+    problem: str,
 ) -> None:
     failed = _command(tmp_path / "data", *arguments, **environment)
     assert failed.returncode == status

@@ -40,7 +40,10 @@ def item(identifiers: str, *entries: dict[str, Any], **attributes: Any) -> dict[
 
 
 def send(
-    profiles: ProfileSet, *items: dict[str, Any], after: float = 0, types: AttributeTypes | None = None
+    profiles: ProfileSet,
+    *items: dict[str, Any],
+    after: float = 0,
+    types: AttributeTypes | None = None,
 ) -> list[Skip]:
     """Apply one request of these items, `after` seconds past START."""
     parsed = parse_items(list(items), normalise_email)
@@ -51,9 +54,7 @@ def send(
 def graph(profiles: ProfileSet) -> set[frozenset[str]]:
     """The identifier graph in short notation: {frozenset({"u1", "v1"}), ...}."""
     back = {identifier(f"{kind}{n}"): f"{kind}{n}" for kind in "uedv" for n in range(200)}
-    return {
-        frozenset(back[member] for member in group) for group in profiles.identifier_graph()
-    }
+    return {frozenset(back[member] for member in group) for group in profiles.identifier_graph()}
 
 
 def groups(text: str) -> set[frozenset[str]]:

@@ -29,9 +29,7 @@ def test_action(given: dict[str, Any], expected: dict[str, Any]) -> None:
     elif expected.get("removed"):
         assert isinstance(outcome.value, Removed)
     else:
-        assert outcome == Outcome() or (
-            isinstance(outcome.value, Removed) and stored is None
-        )
+        assert outcome == Outcome() or (isinstance(outcome.value, Removed) and stored is None)
 
 
 def test_apply_action_leaves_its_input_alone() -> None:

@@ -111,7 +111,9 @@ def test_no_more_than_the_capped_profiles_become_one(monkeypatch: pytest.MonkeyP
 
 def _identifier_sets(kinds: str, most: int) -> st.SearchStrategy[str]:
     """One to four identifiers, at most one of each kind."""
-    one = [st.none() | st.integers(0, most).map(lambda n, kind=kind: f"{kind}{n}") for kind in kinds]
+    one = [
+        st.none() | st.integers(0, most).map(lambda n, kind=kind: f"{kind}{n}") for kind in kinds
+    ]
     return st.tuples(*one).map(lambda found: " ".join(filter(None, found))).filter(bool)
 
 

@@ -66,7 +66,9 @@ def test_wrong_value_names_variable_value_and_expected_form(
     assert str(refusal.value) == f"{name}={value!r} is not valid: expected {expected}"
 
 
-@pytest.mark.parametrize("value", ["mysql://h/d", "nonsense", "postgresql://h", "postgresql://h:x/d"])
+@pytest.mark.parametrize(
+    "value", ["mysql://h/d", "nonsense", "postgresql://h", "postgresql://h:x/d"]
+)
 def test_wrong_database_url_never_prints_its_password(value: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL=.*expected postgresql://USER:PASS"):
         settings_from_environment({"DATABASE_URL": value})
@@ -84,7 +86,9 @@ def test_data_dir_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", VARIABLES)
 def test_readme_documents_the_variable_and_its_default(name: str) -> None:
-    rows = [line for line in README.read_text("utf-8").splitlines() if line.startswith(f"| `{name}`")]
+    rows = [
+        line for line in README.read_text("utf-8").splitlines() if line.startswith(f"| `{name}`")
+    ]
     assert len(rows) == 1
     default = getattr(Settings(), name.lower())
     shown = {None: "unset", "": "unset", False: "no"}.get(default, str(default))

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audience.profiles.merge import merge_profiles
+from audience.profiles.merged_document import merge_profiles
 from audience.profiles.profile import Profile, from_record, to_record
 from audience.profiles.profile_set import Merge, ProfileSet
 from audience.profiles.unmerge import undo_merge
@@ -139,7 +139,9 @@ def test_sums_of_goals_and_orders_are_parted_again() -> None:
     send(profiles, item("d1 v1"), after=2)
     merged = _owner(profiles, "d1")
     assert merged.goals["1"] == {
-        "revenue": 15.0, "conversion_count": 3, "last_conversion": "2020-01-03Z",
+        "revenue": 15.0,
+        "conversion_count": 3,
+        "last_conversion": "2020-01-03Z",
     }
     assert merged.visits == {"first_visit": "2020-01-01Z", "last_visit": "2020-02-02Z"}
     _undo(profiles)

@@ -1,0 +1,1 @@
+"""The merge ledger: every merge with both documents as they were, and every refusal."""

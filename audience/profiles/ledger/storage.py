@@ -1,0 +1,143 @@
+"""All SQL of the merge ledger and of refused merges.
+
+Whoever writes here holds the app's lock (`profiles/storage.py`, `lock_apps`).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from audience.profiles.identifiers import Identifier
+from audience.profiles.profile import Profile, from_record, to_record
+from audience.profiles.profile_set import Merge, Refusal
+from audience.server.clock import new_id
+
+INSERT_MERGE = """
+INSERT INTO profile_merges (app_id, merge_id, survivor_profile_id, absorbed_profile_id,
+    identifiers, survivor_before, absorbed_before, merged_at)
+VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8)
+"""
+
+SAVE_REFUSAL = """
+INSERT INTO merge_refusals AS stored (app_id, profile_id, other_profile_id, reason, refused_count,
+    first_refused_at, last_refused_at)
+VALUES ($1, $2, $3, $4, 1, $5, $5)
+ON CONFLICT (app_id, profile_id, other_profile_id, reason) DO UPDATE
+    SET refused_count = stored.refused_count + 1, last_refused_at = excluded.last_refused_at
+"""
+
+# JSON is read as text: a connection of SQLAlchemy's would decode it, one of asyncpg's would not.
+_MERGE_COLUMNS = """merge_id, survivor_before::text AS survivor_before,
+    absorbed_before::text AS absorbed_before, identifiers::text AS identifiers, merged_at,
+    undone_at"""
+
+GET_MERGE = f"SELECT {_MERGE_COLUMNS} FROM profile_merges WHERE app_id = $1 AND merge_id = $2"  # noqa: S608
+
+LIST_MERGES_OF = f"""
+SELECT {_MERGE_COLUMNS} FROM profile_merges
+WHERE app_id = $1 AND (survivor_profile_id = $2 OR absorbed_profile_id = $2)
+ORDER BY merged_at, merge_id
+"""  # noqa: S608 - the column list is a constant
+
+MARK_MERGE_UNDONE = "UPDATE profile_merges SET undone_at = $3 WHERE app_id = $1 AND merge_id = $2"
+
+SAVE_MERGE_DOCUMENTS = """
+UPDATE profile_merges SET survivor_before = $3::jsonb, absorbed_before = $4::jsonb
+WHERE app_id = $1 AND merge_id = $2
+"""
+
+# A profile exists or was absorbed by another one, which may have been absorbed in turn.
+RESOLVE_PROFILE_ID = """
+WITH RECURSIVE lineage(profile_id, step) AS (
+    SELECT $2::uuid, 0
+    UNION ALL
+    SELECT m.survivor_profile_id, lineage.step + 1
+    FROM lineage JOIN profile_merges m
+        ON m.app_id = $1 AND m.absorbed_profile_id = lineage.profile_id AND m.undone_at IS NULL
+    WHERE lineage.step < 1000
+)
+SELECT p.profile_id::text FROM lineage
+JOIN profiles p ON p.app_id = $1 AND p.profile_id = lineage.profile_id
+ORDER BY lineage.step LIMIT 1
+"""
+
+
+async def insert_merges(conn: asyncpg.Connection, app_id: str, merges: Sequence[Merge]) -> None:
+    """Add merges to the ledger, in the order given: their ids grow."""
+    await conn.executemany(INSERT_MERGE, [_merge_row(app_id, merge) for merge in merges])
+
+
+async def save_refusals(conn: asyncpg.Connection, app_id: str, refusals: Sequence[Refusal]) -> None:
+    """Note refused merges; one that was refused before only counts up."""
+    await conn.executemany(SAVE_REFUSAL, [_refusal_row(app_id, row) for row in refusals])
+
+
+async def get_merge(
+    conn: asyncpg.Connection, app_id: str, merge_id: str
+) -> tuple[Merge, datetime | None] | None:
+    """The merge and when it was undone (None: it stands), or None when there is no such merge."""
+    row = await conn.fetchrow(GET_MERGE, app_id, merge_id)
+    return None if row is None else (_merge(row), row["undone_at"])
+
+
+async def list_merges_of(
+    conn: asyncpg.Connection, app_id: str, profile_id: str
+) -> list[tuple[str, Merge, datetime | None]]:
+    """(merge_id, merge, undone_at) of every merge the profile took part in, oldest first."""
+    rows = await conn.fetch(LIST_MERGES_OF, app_id, profile_id)
+    return [(str(row["merge_id"]), _merge(row), row["undone_at"]) for row in rows]
+
+
+async def mark_merge_undone(
+    conn: asyncpg.Connection, app_id: str, merge_id: str, now: datetime
+) -> None:
+    """Note that the merge was taken back; the row stays as its history."""
+    await conn.execute(MARK_MERGE_UNDONE, app_id, merge_id, now)
+
+
+async def save_merge_documents(
+    conn: asyncpg.Connection, app_id: str, merge_id: str, merge: Merge
+) -> None:
+    """Replace the documents of a ledger row (an earlier merge was undone)."""
+    before, absorbed = _record(merge.survivor_before), _record(merge.absorbed_before)
+    await conn.execute(SAVE_MERGE_DOCUMENTS, app_id, merge_id, before, absorbed)
+
+
+async def resolve_profile_id(conn: asyncpg.Connection, app_id: str, profile_id: str) -> str | None:
+    """The profile's id, or that of the one it was merged into; None when there is neither."""
+    found: str | None = await conn.fetchval(RESOLVE_PROFILE_ID, app_id, profile_id)
+    return found
+
+
+def _record(profile: Profile) -> str:
+    return orjson.dumps(to_record(profile)).decode()
+
+
+def _merge_row(app_id: str, merge: Merge) -> tuple[Any, ...]:
+    return (
+        app_id,
+        new_id(),
+        merge.survivor_before.profile_id,
+        merge.absorbed_before.profile_id,
+        orjson.dumps([list(identifier) for identifier in merge.identifiers]).decode(),
+        _record(merge.survivor_before),
+        _record(merge.absorbed_before),
+        merge.merged_at,
+    )
+
+
+def _merge(row: asyncpg.Record) -> Merge:
+    return Merge(
+        survivor_before=from_record(orjson.loads(row["survivor_before"])),
+        absorbed_before=from_record(orjson.loads(row["absorbed_before"])),
+        identifiers=tuple(Identifier(*pair) for pair in orjson.loads(row["identifiers"])),
+        merged_at=row["merged_at"],
+    )
+
+
+def _refusal_row(app_id: str, refusal: Refusal) -> tuple[Any, ...]:
+    other = refusal.other_profile_id or refusal.profile_id
+    return (app_id, refusal.profile_id, other, refusal.reason, refusal.refused_at)
