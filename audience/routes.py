@@ -14,6 +14,7 @@ _VISITOR = "/public/api/profiles/{analytics_visitor_id}"
 
 PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/tracker/attributes", profile_changes.modify_attributes),
+    ("POST", "/tracker/forms", profile_changes.submit_form),
     ("GET", f"{_VISITOR}/attributes", profiles.get_attributes),
     ("GET", f"{_VISITOR}/audiences", audiences.list_audiences),
     ("GET", f"{_VISITOR}/audiences/check", audiences.check_audience),

@@ -37,7 +37,7 @@ def load_cases(name: str) -> list[Any]:
 
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A migrated database of its own PostgreSQL; not durable, because it lives as long as the run."""
+    """A migrated database of its own PostgreSQL; not durable, it lives as long as the run."""
     folder = tmp_path_factory.mktemp("database")
     with join(folder, server_settings={"fsync": "off"}) as lease:
         migrations.migrate(lease.database.url)

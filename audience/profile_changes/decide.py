@@ -20,11 +20,12 @@ from audience.profiles.actions import (
 )
 from audience.profiles.identifiers import EMAIL, IDENTIFIER_NAMES, Identifier, is_blocked
 from audience.profiles.merge import resolve_identifiers, target_of
-from audience.profiles.profile import Profile, microseconds
+from audience.profiles.profile import Profile, microseconds, timestamp_text
 from audience.profiles.profile_set import ProfileSet
 
 MAX_ATTRIBUTES_PER_PROFILE = 1000
 MAX_ATTRIBUTE_DEFINITIONS_PER_APP = 10_000
+MAX_FORMS_PER_PROFILE = 200
 #: A profile whose attributes take more than this grows no further.
 MAX_ATTRIBUTES_BYTES = 1024 * 1024
 
@@ -70,6 +71,7 @@ def modify_attributes(
         for _, item in group:
             _remember_email_as_given(profile, item)
             _apply_entries(profile, types, item, written, skipped)
+            _note_form(profile, item, now, skipped)
         profiles.touch(profile, now)
     return skipped
 
@@ -93,6 +95,20 @@ def _remember_email_as_given(profile: Profile, item: Item) -> None:
         item.identifiers
     ):
         profile.email_as_given = item.email_as_given
+
+
+def _note_form(profile: Profile, item: Item, now: datetime, skipped: list[Skip]) -> None:
+    """Keep the newest submission of the form (contract B9)."""
+    if item.form is None:
+        return
+    form_id, url = item.form
+    if form_id not in profile.forms and len(profile.forms) >= MAX_FORMS_PER_PROFILE:
+        skipped.append(Skip(item.position, None, "form_id", LIMIT))
+        return
+    submission = {"timestamp": timestamp_text(now), "url": url}
+    known = profile.forms.get(form_id)
+    if known is None or known["timestamp"] <= submission["timestamp"]:
+        profile.forms = {**profile.forms, form_id: submission}
 
 
 def _apply_entries(

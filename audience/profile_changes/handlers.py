@@ -86,9 +86,23 @@ async def modify_attributes(request: web.Request) -> web.Response:
     400 malformed, 403 unknown app, 413 too large, 503 overload or database away: nothing applied.
     On repeat: the same state, but for the action `add`.  Source: contract D1.4-D1.16, decision 1.
     """
+    return await _store(request, are_forms=False)
+
+
+async def submit_form(request: web.Request) -> web.Response:
+    """POST /audiences/tracker/forms/ -> 204, or 200 with what was skipped.
+
+    Body: one object or an array of {website_id, form_id, url, attributes} with at least one
+    identifier. Sets forms.<form_id> of the profile to the newest {timestamp, url} and applies the
+    attributes; everything else is as for `modify_attributes`.  Source: contract D5.1, decision 6.
+    """
+    return await _store(request, are_forms=True)
+
+
+async def _store(request: web.Request, *, are_forms: bool) -> web.Response:
     payload = await read_json(request)
-    allow_test = request.app[SETTINGS].allow_test_emails
-    items = parse_items(payload, check_test_email if allow_test else check_email)
+    check = check_test_email if request.app[SETTINGS].allow_test_emails else check_email
+    items = parse_items(payload, check, are_forms=are_forms)
     if not items.items:
         return web.Response(status=204)
     weight = len(items.items) + sum(len(item.entries) for item in items.items)

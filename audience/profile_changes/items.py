@@ -23,6 +23,8 @@ from audience.uuid_text import parse_uuid
 MAX_ITEMS = 1000
 MAX_ENTRIES = 10_000
 MAX_NAME_CHARACTERS = 255
+MAX_FORM_ID_CHARACTERS = 255
+MAX_URL_CHARACTERS = 2048
 
 
 class Entry(NamedTuple):
@@ -43,14 +45,25 @@ class Skip(NamedTuple):
     reason: str
 
 
+class FormSubmission(NamedTuple):
+    """A submitted form: the id of its element and the address of its page."""
+
+    form_id: str
+    url: str
+
+
 class Item(NamedTuple):
-    """One checked item. identifiers: strongest first, normal form; email_as_given for display."""
+    """One checked item. identifiers: strongest first, normal form; email_as_given for display.
+
+    form: only in items of the forms endpoint.
+    """
 
     position: int
     app_id: str
     identifiers: tuple[Identifier, ...]
     email_as_given: str | None
     entries: tuple[Entry, ...]
+    form: FormSubmission | None = None
 
 
 class Items(NamedTuple):
@@ -64,9 +77,10 @@ class Items(NamedTuple):
 EmailCheck = Callable[[str], str | None]
 
 
-def parse_items(payload: object, check_email: EmailCheck) -> Items:
+def parse_items(payload: object, check_email: EmailCheck, *, are_forms: bool = False) -> Items:
     """The request body's items; a lone object counts as one item, `[]` as none (D1.12).
 
+    are_forms: every item also carries `form_id` and `url` (D5.1).
     Errors: Invalid with the path of the first field at fault (the whole request is refused, C3.1);
     TooLarge past 1,000 items or 10,000 attribute entries.
     """
@@ -83,6 +97,8 @@ def parse_items(payload: object, check_email: EmailCheck) -> Items:
     entries = 0
     for position, raw in enumerate(payload):
         item = _parse_item(position, raw, check_email, skipped)
+        if are_forms:
+            item = item._replace(form=_parse_form(raw, f"items[{position}]"))
         entries += len(item.entries)
         if entries > MAX_ENTRIES:
             message = f"the body holds more than {MAX_ENTRIES} attribute entries"
@@ -108,6 +124,17 @@ def _parse_item(position: int, raw: object, check_email: EmailCheck, skipped: li
         for number, entry in enumerate(attributes)
     )
     return Item(position, app_id, identifiers, email_as_given, entries)
+
+
+def _parse_form(raw: dict[str, Any], where: str) -> FormSubmission:
+    limits = {"form_id": MAX_FORM_ID_CHARACTERS, "url": MAX_URL_CHARACTERS}
+    for name, most in limits.items():
+        value = raw.get(name)
+        if value is None:
+            _refuse(f"{where}.{name}", "is required")
+        if not isinstance(value, str) or not 1 <= len(value) <= most or "\x00" in value:
+            _refuse(f"{where}.{name}", f"must be a string of 1 to {most} characters without NUL")
+    return FormSubmission(raw["form_id"], raw["url"])
 
 
 def _parse_identifiers(

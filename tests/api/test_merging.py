@@ -34,7 +34,7 @@ async def _merge_ids(app: App) -> list[str]:
 
 
 @pytest.fixture
-async def noise(make_app: MakeApp, app: App) -> App:
+async def noise(make_app: MakeApp) -> App:
     """A second app that holds the same identifiers: any missing `app_id =` mixes the two."""
     other = await make_app()
     for number in range(4):

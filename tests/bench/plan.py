@@ -106,7 +106,7 @@ class Verdict:
     is_met: bool
 
 
-def judge(figures: Figures, worker_megabytes: float) -> list[Verdict]:
+def judge(figures: Figures, worker_megabytes: float, items: int) -> list[Verdict]:
     """Every target of the issue, met or missed."""
     verdicts = [
         _at_least(figures, OURS, NAIVE, CHECK_32, 2.5),
@@ -124,7 +124,7 @@ def judge(figures: Figures, worker_megabytes: float) -> list[Verdict]:
         Verdict("check@32: young app at least 0.90 x old app", outcome, young >= 0.9 * old)
     )
     outcome = f"{worker_megabytes:.0f} MB"
-    target = "memory of a worker after 1,000,000 written items below 150 MB (RSS)"
+    target = f"memory of a worker after {items:,} written items below 150 MB (RSS)"
     verdicts.append(Verdict(target, outcome, worker_megabytes < 150))
     return verdicts
 

@@ -15,11 +15,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 if str(_ROOT) not in sys.path:
     sys.path.insert(0, str(_ROOT))
 
-from audience.server import migrations
-from audience.server.embedded_postgres import EmbeddedPostgresError, join
-from tests.bench import checks, memory, plan, report, servers
-from tests.bench.population import Population, fill
-from tests.bench.wrk import BenchError, require_wrk
+from audience.server import migrations  # noqa: E402 - the path is set above
+from audience.server.embedded_postgres import EmbeddedPostgresError, join  # noqa: E402
+from tests.bench import checks, memory, plan, report, servers  # noqa: E402
+from tests.bench.population import Population, fill  # noqa: E402
+from tests.bench.wrk import BenchError, require_wrk  # noqa: E402
 
 _DESCRIPTION = """\
 Measures the service (c) against a bare aiohttp handler (a) and a naive service with one statement
@@ -135,7 +135,7 @@ def _measure(
         figures=figures,
         writes=writes,
         memories=memories,
-        verdicts=plan.judge(figures, max(row.rss for row in memories)),
+        verdicts=plan.judge(figures, max(row.rss for row in memories), writes.items),
     )
 
 

@@ -91,7 +91,7 @@ def _migrate_in_a_process(url: str) -> None:
 
 def test_every_growing_table_starts_its_key_with_the_app() -> None:
     for table in metadata.sorted_tables:
-        if table.name in ("organizations",):
+        if table.name == "organizations":
             continue
         assert next(iter(table.primary_key.columns)).name == "app_id", table.name
         for index in table.indexes:

@@ -1,5 +1,6 @@
 """Processes that hold a lease of an embedded PostgreSQL, and what can be seen of its processes."""
 
+import asyncio
 import contextlib
 import ctypes
 import json
@@ -8,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+
+import asyncpg
 
 from audience.server.embedded_postgres import EmbeddedDatabase
 
@@ -36,6 +39,28 @@ else:
     sys.stdin.read()
     lease.release()
 """
+
+
+def ask(database: EmbeddedDatabase, statement: str) -> Any:
+    """The answer to a statement, on a connection of its own."""
+
+    async def connect_and_ask() -> Any:
+        connection = await asyncpg.connect(database.url, timeout=5)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return run(connect_and_ask())
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """What the coroutine returns; in a loop of its own, the tests here wait for processes, too."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.close()
 
 
 def until(fact: Callable[[], Any], what: str) -> Any:
@@ -115,13 +140,9 @@ class LeaseProcess:
 
     @property
     def database(self) -> EmbeddedDatabase:
-        """Its database."""
-        return EmbeddedDatabase(**self.answer)
-
-    @property
-    def descriptors(self) -> Path:
-        """Where its open files are, for a host of the form /proc/self/fd/N."""
-        return Path(f"/proc/{self._process.pid}/fd")
+        """Its database, as this process reaches it."""
+        host = self.answer["host"].replace("/proc/self/", f"/proc/{self._process.pid}/")
+        return EmbeddedDatabase(**{**self.answer, "host": host})
 
     def kill(self) -> None:
         """Kill -9."""

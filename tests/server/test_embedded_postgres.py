@@ -1,11 +1,13 @@
 """The embedded PostgreSQL, really started; who joins, leaves, and is killed."""
 
-import asyncio
 import os
 import signal
 import stat
 import subprocess
+import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -13,42 +15,55 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from audience.server.embedded_postgres import EmbeddedDatabase, EmbeddedPostgresError, Lease, join
+from audience.server.embedded_postgres_locks import is_free
 from tests.server.lease_process import (
     QUICK,
     LeaseProcess,
+    ask,
     keeper,
     postmaster,
+    run,
     server_processes,
     until,
 )
 
+RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT count%series%'"
 
-async def ask(database: EmbeddedDatabase, statement: str) -> object:
-    connection = await asyncpg.connect(database.url, timeout=5)
-    try:
-        return await connection.fetchval(statement)
-    finally:
-        await connection.close()
+
+def ask_with_sqlalchemy(database: EmbeddedDatabase, statement: str) -> Any:
+    async def connect_and_ask() -> Any:
+        engine = create_async_engine(database.url.replace("://", "+asyncpg://", 1))
+        async with engine.connect() as connection:
+            answer = (await connection.execute(text(statement))).scalar()
+        await engine.dispose()
+        return answer
+
+    return run(connect_and_ask())
 
 
 def quick_join(data_dir: Path) -> Lease:
     return join(data_dir, server_settings=QUICK)
 
 
-async def write_a_row(database: EmbeddedDatabase) -> None:
-    await ask(database, "CREATE TABLE visits AS SELECT 42 AS visit_count")
+def write_a_row(database: EmbeddedDatabase) -> None:
+    ask(database, "CREATE TABLE visits AS SELECT 42 AS visit_count")
 
 
-async def assert_row_is_there(database: EmbeddedDatabase) -> None:
-    assert await ask(database, "SELECT visit_count FROM visits") == 42
+def assert_row_is_there(database: EmbeddedDatabase) -> None:
+    assert ask(database, "SELECT visit_count FROM visits") == 42
 
 
-async def test_first_start_gives_an_ordinary_role_its_own_database(tmp_path: Path) -> None:
+def count_endlessly(database: EmbeddedDatabase) -> None:
+    with pytest.raises((asyncpg.PostgresError, OSError)):
+        ask(database, "SELECT count(*) FROM generate_series(1, 10000000000)")
+
+
+def test_first_start_gives_an_ordinary_role_its_own_database(tmp_path: Path) -> None:
     with join(tmp_path / "not" / "there" / "yet") as lease:
         rights = "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication"
-        assert await ask(lease.database, f"{rights} FROM pg_roles WHERE rolname = user") is False
+        assert ask(lease.database, f"{rights} FROM pg_roles WHERE rolname = user") is False
         owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
-        assert await ask(lease.database, owner) == lease.database.user == "audience_consent"
+        assert ask(lease.database, owner) == lease.database.user == "audience_consent"
         for name, value in {
             "server_encoding": "UTF8",
             "data_checksums": "on",
@@ -57,24 +72,20 @@ async def test_first_start_gives_an_ordinary_role_its_own_database(tmp_path: Pat
             "TimeZone": "UTC",
             "listen_addresses": "",
         }.items():
-            assert await ask(lease.database, f"SHOW {name}") == value
+            assert ask(lease.database, f"SHOW {name}") == value
         assert "password" not in repr(lease.database)
 
 
-async def test_url_works_with_sqlalchemy(tmp_path: Path) -> None:
+def test_url_works_with_sqlalchemy(tmp_path: Path) -> None:
     with quick_join(tmp_path) as lease:
-        engine = create_async_engine(lease.database.url.replace("://", "+asyncpg://", 1))
-        async with engine.connect() as connection:
-            assert (await connection.execute(text("SELECT 42"))).scalar() == 42
-        await engine.dispose()
+        assert ask_with_sqlalchemy(lease.database, "SELECT 42") == 42
 
 
-async def test_only_the_password_opens_the_database(tmp_path: Path) -> None:
+def test_only_the_password_opens_the_database(tmp_path: Path) -> None:
     with quick_join(tmp_path) as lease:
-        socket = {"host": lease.database.host, "port": lease.database.port}
         for user in ("audience_consent", "audience_consent_owner", "postgres"):
             with pytest.raises(asyncpg.InvalidPasswordError):
-                await asyncpg.connect(**socket, user=user, password="wrong", database="postgres")
+                ask(replace(lease.database, user=user, password="wrong"), "SELECT 42")
         assert stat.S_IMODE((tmp_path / "postgres/password").stat().st_mode) == 0o600
         commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in server_processes(tmp_path)]
         assert commands
@@ -82,39 +93,40 @@ async def test_only_the_password_opens_the_database(tmp_path: Path) -> None:
         assert lease.database.password not in (tmp_path / "postgres/server.log").read_text()
 
 
-async def test_nothing_listens_on_tcp(tmp_path: Path) -> None:
+def test_nothing_listens_on_tcp(tmp_path: Path) -> None:
     with quick_join(tmp_path):
         sockets = set()
         for pid in server_processes(tmp_path):
             targets = (str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir())
             sockets |= {target[8:-1] for target in targets if target.startswith("socket:[")}
         tables = [Path(f"/proc/net/{name}") for name in ("tcp", "tcp6", "udp", "udp6")]
-        rows = [row.split() for table in tables if table.exists() for row in table.open()][1:]
+        rows = "".join(table.read_text() for table in tables if table.exists()).splitlines()
         assert sockets
-        assert sockets.isdisjoint(row[9] for row in rows)
+        # The tenth column of a row is the number of its socket.
+        assert sockets.isdisjoint(row.split()[9] for row in rows)
 
 
-async def test_data_survives_a_restart(tmp_path: Path) -> None:
+def test_data_survives_a_restart(tmp_path: Path) -> None:
     with quick_join(tmp_path) as lease:
-        await write_a_row(lease.database)
+        write_a_row(lease.database)
     with quick_join(tmp_path) as lease:
-        await assert_row_is_there(lease.database)
+        assert_row_is_there(lease.database)
 
 
-async def test_server_outlives_its_starter_and_ends_with_the_last_lease(tmp_path: Path) -> None:
+def test_server_outlives_its_starter_and_ends_with_the_last_lease(tmp_path: Path) -> None:
     with LeaseProcess(tmp_path) as starter:
         assert starter.database.user == "audience_consent"
         lease = quick_join(tmp_path)
         started = postmaster(tmp_path)
         starter.end()
-    assert await ask(lease.database, "SELECT 42") == 42
+    assert ask(lease.database, "SELECT 42") == 42
     assert postmaster(tmp_path) == started
     lease.release()
     assert server_processes(tmp_path) == set()
     lease.release()
 
 
-async def test_starters_at_once_share_one_server(tmp_path: Path) -> None:
+def test_starters_at_once_share_one_server(tmp_path: Path) -> None:
     processes = [LeaseProcess(tmp_path) for _ in range(4)]
     databases = [process.database for process in processes]
     assert len(set(databases)) == 1
@@ -125,66 +137,64 @@ async def test_starters_at_once_share_one_server(tmp_path: Path) -> None:
     assert server_processes(tmp_path) == set()
 
 
-async def test_servers_of_two_directories_do_not_meet(tmp_path: Path) -> None:
+def test_servers_of_two_directories_do_not_meet(tmp_path: Path) -> None:
     with quick_join(tmp_path / "one") as one, quick_join(tmp_path / "other") as other:
-        await write_a_row(one.database)
+        write_a_row(one.database)
         with pytest.raises(asyncpg.UndefinedTableError):
-            await assert_row_is_there(other.database)
+            assert_row_is_there(other.database)
 
 
-async def test_killed_user_leaves_no_server(tmp_path: Path) -> None:
+def test_killed_user_leaves_no_server(tmp_path: Path) -> None:
     with LeaseProcess(tmp_path) as process:
-        await write_a_row(process.database)
+        write_a_row(process.database)
         process.kill()
     until(lambda: not server_processes(tmp_path), "the server is gone")
     with quick_join(tmp_path) as lease:
-        await assert_row_is_there(lease.database)
+        assert_row_is_there(lease.database)
 
 
-async def test_join_waits_for_a_server_that_stops(tmp_path: Path) -> None:
+def test_join_waits_for_a_server_that_stops(tmp_path: Path) -> None:
     with LeaseProcess(tmp_path) as process:
-        await write_a_row(process.database)
+        write_a_row(process.database)
         process.kill()
     with quick_join(tmp_path) as lease:
-        await assert_row_is_there(lease.database)
+        assert_row_is_there(lease.database)
 
 
-async def test_killed_keeper_leaves_no_server(tmp_path: Path) -> None:
+def test_killed_keeper_leaves_no_server(tmp_path: Path) -> None:
     with quick_join(tmp_path) as lease:
-        await write_a_row(lease.database)
+        write_a_row(lease.database)
         os.kill(keeper(tmp_path), signal.SIGKILL)
         until(lambda: not server_processes(tmp_path), "the server is gone")
         with quick_join(tmp_path) as again:
-            await assert_row_is_there(again.database)
-            await assert_row_is_there(lease.database)
+            assert_row_is_there(again.database)
+            assert_row_is_there(lease.database)
     assert server_processes(tmp_path) == set()
 
 
-async def test_killed_keeper_does_not_disturb_the_next_join(tmp_path: Path) -> None:
+def test_join_waits_for_the_server_of_a_killed_keeper(tmp_path: Path) -> None:
     with quick_join(tmp_path):
         os.kill(keeper(tmp_path), signal.SIGKILL)
+        until(lambda: is_free(tmp_path / "postgres/keeper.lock"), "the keeper is gone")
         with quick_join(tmp_path) as again:
-            assert await ask(again.database, "SELECT 42") == 42
+            assert ask(again.database, "SELECT 42") == 42
 
 
-async def test_killed_server_comes_back_though_a_query_goes_on(tmp_path: Path) -> None:
+def test_killed_server_comes_back_though_a_query_goes_on(tmp_path: Path) -> None:
     with quick_join(tmp_path) as lease:
-        await write_a_row(lease.database)
-        endless = asyncio.create_task(
-            ask(lease.database, "SELECT count(*) FROM generate_series(1, 10000000000)")
-        )
-        while not await ask(lease.database, "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT count.*gen'"):
-            await asyncio.sleep(0.01)
+        write_a_row(lease.database)
+        endless = threading.Thread(target=count_endlessly, args=(lease.database,))
+        endless.start()
+        until(lambda: ask(lease.database, RUNNING), "the query runs")
         before = server_processes(tmp_path)
         os.kill(postmaster(tmp_path), signal.SIGKILL)
-        with pytest.raises((asyncpg.PostgresError, OSError)):
-            await endless
+        endless.join()
         until(lambda: before.isdisjoint(server_processes(tmp_path)), "all earlier processes ended")
         with quick_join(tmp_path) as again:
-            await assert_row_is_there(again.database)
+            assert_row_is_there(again.database)
 
 
-async def test_process_number_of_a_killed_server_may_belong_to_another(tmp_path: Path) -> None:
+def test_process_number_of_a_killed_server_may_belong_to_another(tmp_path: Path) -> None:
     quick_join(tmp_path).release()
     data = tmp_path / "postgres/data"
     owner = data.stat().st_uid
@@ -194,7 +204,7 @@ async def test_process_number_of_a_killed_server_may_belong_to_another(tmp_path:
             (data / name).write_text(stale)
             os.chown(data / name, owner, -1)
         with quick_join(tmp_path) as lease:
-            assert await ask(lease.database, "SELECT 42") == 42
+            assert ask(lease.database, "SELECT 42") == 42
         assert other.poll() is None
         other.kill()
 
@@ -210,33 +220,30 @@ def test_server_that_somebody_else_runs_on_the_data_is_left_alone(tmp_path: Path
         other.kill()
 
 
-async def test_first_start_killed_halfway_is_done_again(tmp_path: Path) -> None:
+def test_first_start_killed_halfway_is_done_again(tmp_path: Path) -> None:
     with LeaseProcess(tmp_path) as process:
         until((tmp_path / "postgres/data.new/base").exists, "initdb is at work")
         os.kill(keeper(tmp_path), signal.SIGKILL)
         process.kill()
     assert not (tmp_path / "postgres/data").exists()
     with quick_join(tmp_path) as lease:
-        assert await ask(lease.database, "SELECT 42") == 42
+        assert ask(lease.database, "SELECT 42") == 42
     assert not (tmp_path / "postgres/data.new").exists()
 
 
 @pytest.mark.parametrize("name", ["long" * 40, "Größe 100% & Co., a:b"])
-async def test_any_directory_will_do(tmp_path: Path, name: str) -> None:
+def test_any_directory_will_do(tmp_path: Path, name: str) -> None:
     with quick_join(tmp_path / name) as lease:
-        await write_a_row(lease.database)
-        engine = create_async_engine(lease.database.url.replace("://", "+asyncpg://", 1))
-        async with engine.connect() as connection:
-            assert (await connection.execute(text("SELECT 42"))).scalar() == 42
-        await engine.dispose()
+        write_a_row(lease.database)
+        assert ask_with_sqlalchemy(lease.database, "SELECT 42") == 42
         child = os.fork()
         if not child:
             lease.forget_in_child()
-            os._exit(0 if os.path.exists(f"{lease.database.host}/.s.PGSQL.5432") else 1)
+            os._exit(0 if Path(lease.database.host, ".s.PGSQL.5432").is_socket() else 1)
         assert os.waitpid(child, 0)[1] == 0
 
 
-async def test_forked_children_do_not_give_up_the_hold_of_their_parent(tmp_path: Path) -> None:
+def test_forked_children_do_not_give_up_the_hold_of_their_parent(tmp_path: Path) -> None:
     with quick_join(tmp_path) as lease:
         for leave in (lease.release, lease.forget_in_child):
             child = os.fork()
@@ -244,31 +251,31 @@ async def test_forked_children_do_not_give_up_the_hold_of_their_parent(tmp_path:
                 leave()
                 os._exit(0)
             assert os.waitpid(child, 0)[1] == 0
-            assert await ask(lease.database, "SELECT 42") == 42
+            assert ask(lease.database, "SELECT 42") == 42
         lease.forget_in_child()
-        assert await ask(lease.database, "SELECT 42") == 42
+        assert ask(lease.database, "SELECT 42") == 42
     assert server_processes(tmp_path) == set()
 
 
-async def test_lost_password_is_made_anew(tmp_path: Path) -> None:
+def test_lost_password_is_made_anew(tmp_path: Path) -> None:
     with quick_join(tmp_path) as lease:
         before = lease.database.password
     (tmp_path / "postgres/password").unlink()
     with quick_join(tmp_path) as lease:
         assert lease.database.password != before
-        assert await ask(lease.database, "SELECT 42") == 42
+        assert ask(lease.database, "SELECT 42") == 42
 
 
-async def test_log_holds_no_personal_data(tmp_path: Path) -> None:
+def test_log_holds_no_personal_data(tmp_path: Path) -> None:
     with quick_join(tmp_path) as lease:
-        await ask(lease.database, "CREATE TABLE people (email text PRIMARY KEY)")
+        ask(lease.database, "CREATE TABLE people (email text PRIMARY KEY)")
         for _ in range(2):
             try:
-                await ask(lease.database, "INSERT INTO people VALUES ('ada@example.com')")
+                ask(lease.database, "INSERT INTO people VALUES ('ada@example.com')")
             except asyncpg.UniqueViolationError:
                 continue
         with pytest.raises(asyncpg.InvalidTextRepresentationError):
-            await ask(lease.database, "SELECT 'ada@example.com'::uuid")
+            ask(lease.database, "SELECT 'ada@example.com'::uuid")
     log = (tmp_path / "postgres/server.log").read_text()
     assert "ready to accept connections" in log
     assert "ada@example.com" not in log
@@ -296,7 +303,7 @@ def test_failing_start_tells_the_end_of_the_log_in_one_line(tmp_path: Path) -> N
 def test_data_of_another_major_version_is_refused(tmp_path: Path) -> None:
     quick_join(tmp_path).release()
     (tmp_path / "postgres/data/PG_VERSION").write_text("17\n")
-    with pytest.raises(EmbeddedPostgresError, match="made by PostgreSQL 17, installed is .* 18"):
+    with pytest.raises(EmbeddedPostgresError, match=r"made by PostgreSQL 17, installed is .* 18"):
         quick_join(tmp_path)
 
 

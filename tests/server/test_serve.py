@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 
 from audience.server.embedded_postgres import join
@@ -34,6 +36,12 @@ def _command(
         timeout=60,
         check=False,
     )
+
+
+def _shell(command: str) -> str:
+    return subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, check=True
+    ).stdout
 
 
 async def _write(url: str, app_id: str, **item: Any) -> int:
@@ -70,15 +78,12 @@ async def test_first_start_shows_a_demo_app_whose_commands_work(tmp_path: Path) 
         assert app_id is not None
         commands = re.findall(r"^  (curl .*)$", printed, re.MULTILINE)
         assert len(commands) == 3
-        answers = [
-            subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
-            for command in commands
-        ]
-        assert answers[0].stdout.startswith("HTTP/1.1 204")
-        assert answers[1].stdout.endswith(
+        answers = [await asyncio.to_thread(_shell, command) for command in commands]
+        assert answers[0].startswith("HTTP/1.1 204")
+        assert answers[1].endswith(
             '[{"name": "color", "value": "green", "field_type": "attributes"}]'
         )
-        assert answers[2].stdout.endswith('{"result": false}')
+        assert answers[2].endswith('{"result": false}')
     assert service.stop() == 0
     with ServiceProcess(tmp_path, "--demo", DATA_DIR=str(tmp_path / "data")) as again:
         assert app_id[1] in again.output()
@@ -113,107 +118,92 @@ async def test_every_command_works_with_and_without_the_service(tmp_path: Path) 
                 service.stop()
 
 
+class Storm:
+    """Clients that write until the service is gone; each notes what was answered.
+
+    Client n sets three attributes of twenty users of its own to a growing number.
+    """
+
+    def __init__(self, url: str, app_id: str) -> None:
+        self._url = f"{url}/data/tracker/attributes/"
+        self._app_id = app_id
+        self.answered: list[tuple[str, int]] = []
+        self.refused = 0
+        self._enough = 0
+        self._reached = asyncio.Event()
+
+    def _item(self, number: int, count: int) -> dict[str, Any]:
+        return {
+            "website_id": self._app_id,
+            "user_id": f"u{number}-{count % 20}",
+            "analytics_visitor_id": f"{number * 100 + count % 20 + 1:016x}",
+            "attributes": [{"name": name, "value": count} for name in ("one", "two", "three")],
+        }
+
+    async def _write(self, session: aiohttp.ClientSession, number: int) -> None:
+        for count in range(10_000):
+            item = self._item(number, count)
+            try:
+                async with session.post(self._url, data=json.dumps([item])) as answer:
+                    assert answer.status == 204
+                    self.answered.append((item["user_id"], count))
+            except aiohttp.ClientError:
+                self.refused += 1
+                return
+            if len(self.answered) >= self._enough:
+                self._reached.set()
+
+    async def run(self, clients: int, enough: int, then: Callable[[], None]) -> None:
+        """Write with this many clients, do `then` after enough answers, wait for the end."""
+        self._enough = enough
+        async with aiohttp.ClientSession() as session:
+            running = [asyncio.create_task(self._write(session, n)) for n in range(clients)]
+            await self._reached.wait()
+            await asyncio.to_thread(then)
+            await asyncio.gather(*running)
+
+    async def assert_stored(self, data_dir: Path) -> None:
+        """Everything answered is there, and no profile is half written."""
+        with join(data_dir) as lease:
+            connection = await asyncpg.connect(lease.database.url)
+            rows = await connection.fetch(
+                "SELECT user_id, attributes::text, analytics_visitor_ids, (SELECT count(*) "
+                "FROM profile_identifiers i WHERE i.profile_id = p.profile_id) FROM profiles p "
+                "WHERE app_id = $1",
+                self._app_id,
+            )
+            await connection.close()
+        stored = {row[0]: json.loads(row[1]) for row in rows}
+        for user_id, count in self.answered:
+            assert stored[user_id]["one"] >= count
+        for row in rows:
+            assert stored[row[0]].keys() == {"one", "two", "three"}
+            assert len(set(stored[row[0]].values())) == 1
+            assert (len(row[2]), row[3]) == (1, 2)
+
+
 async def test_sigterm_finishes_what_is_in_flight_and_exits_0(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     app_id = _create_app(data_dir)
     service = ServiceProcess(tmp_path, "--workers", "2", DATA_DIR=str(data_dir)).start()
-    written: list[str] = []
-    refused = 0
-
-    async def client(session: aiohttp.ClientSession, number: int) -> None:
-        nonlocal refused
-        for count in range(10_000):
-            user_id = f"u{number}-{count}"
-            body = json.dumps([{"website_id": app_id, "user_id": user_id, "attributes": []}])
-            try:
-                async with session.post(
-                    f"{service.url}/data/tracker/attributes/", data=body
-                ) as answer:
-                    assert answer.status == 204
-                    written.append(user_id)
-            except aiohttp.ClientError:
-                refused += 1
-                return
-
-    async with aiohttp.ClientSession() as session:
-        clients = [asyncio.create_task(client(session, number)) for number in range(16)]
-        while len(written) < 500:
-            await asyncio.sleep(0.01)
-        service.send(signal.SIGTERM)
-        await asyncio.gather(*clients)
+    storm = Storm(service.url, app_id)
+    await storm.run(16, 500, lambda: service.send(signal.SIGTERM))
     started = time.monotonic()
     assert await asyncio.to_thread(service.wait) == 0
     assert time.monotonic() - started < 10
-    assert refused == 16
-    await _assert_stored(data_dir, app_id, written)
-
-
-async def _assert_stored(data_dir: Path, app_id: str, user_ids: list[str]) -> None:
-    import asyncpg  # noqa: PLC0415
-
-    with join(data_dir) as lease:
-        connection = await asyncpg.connect(lease.database.url)
-        stored = await connection.fetch("SELECT user_id FROM profiles WHERE app_id = $1", app_id)
-        await connection.close()
-    assert set(user_ids) <= {row[0] for row in stored}
+    assert storm.refused == 16
+    await storm.assert_stored(data_dir)
 
 
 async def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
-    import asyncpg  # noqa: PLC0415
-
     data_dir = tmp_path / "data"
     app_id = _create_app(data_dir)
     service = ServiceProcess(tmp_path, "--workers", "2", DATA_DIR=str(data_dir)).start()
-    answered: list[tuple[str, int]] = []
-
-    async def client(session: aiohttp.ClientSession, number: int) -> None:
-        for count in range(10_000):
-            user_id = f"u{number}-{count % 20}"
-            entries = [{"name": name, "value": count} for name in ("one", "two", "three")]
-            item = {
-                "website_id": app_id,
-                "user_id": user_id,
-                "analytics_visitor_id": f"{number * 100 + count % 20 + 1:016x}",
-                "attributes": entries,
-            }
-            try:
-                async with session.post(
-                    f"{service.url}/data/tracker/attributes/", data=json.dumps([item])
-                ) as answer:
-                    if answer.status == 204:
-                        answered.append((user_id, count))
-            except aiohttp.ClientError:
-                return
-
-    async with aiohttp.ClientSession() as session:
-        clients = [asyncio.create_task(client(session, number)) for number in range(24)]
-        while len(answered) < 800:
-            await asyncio.sleep(0.005)
-        service.kill()
-        await asyncio.gather(*clients)
+    storm = Storm(service.url, app_id)
+    await storm.run(24, 800, service.kill)
     with ServiceProcess(tmp_path, DATA_DIR=str(data_dir)) as again:
+        await storm.assert_stored(data_dir)
         assert await _write(again.url, app_id, user_id="after") == 204
-        with join(data_dir) as lease:
-            connection = await asyncpg.connect(lease.database.url)
-            rows = await connection.fetch(
-                "SELECT user_id, attributes::text, analytics_visitor_ids FROM profiles "
-                "WHERE app_id = $1",
-                app_id,
-            )
-            orphans = await connection.fetchval(
-                "SELECT count(*) FROM profiles p WHERE NOT EXISTS "
-                "(SELECT FROM profile_identifiers i WHERE i.profile_id = p.profile_id)"
-            )
-            await connection.close()
-    stored = {row[0]: json.loads(row[1]) for row in rows}
-    for user_id, count in answered:
-        assert stored[user_id]["one"] >= count
-    for row in rows:
-        if row[0] != "after":
-            attributes = stored[row[0]]
-            assert attributes["one"] == attributes["two"] == attributes["three"]
-            assert len(row[2]) == 1
-    assert orphans == 0
 
 
 async def test_database_goes_away_and_comes_back(tmp_path: Path) -> None:
@@ -322,7 +312,7 @@ def test_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     with ServiceProcess(tmp_path, DATA_DIR=str(tmp_path / "data")) as service:
         failed = _command(tmp_path / "data", "serve", "--port", str(service.port))
         assert failed.returncode == 1
+        advice = "stop what listens there or choose another with --port"
         assert failed.stderr.strip().splitlines() == [
-            f"Error: port {service.port} on 127.0.0.1 is in use: stop what listens there or choose "
-            "another with --port"
+            f"Error: port {service.port} on 127.0.0.1 is in use: {advice}"
         ]

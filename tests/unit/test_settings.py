@@ -70,7 +70,7 @@ def test_wrong_value_names_variable_value_and_expected_form(
     "value", ["mysql://h/d", "nonsense", "postgresql://h", "postgresql://h:x/d"]
 )
 def test_wrong_database_url_never_prints_its_password(value: str) -> None:
-    with pytest.raises(SettingsError, match="DATABASE_URL=.*expected postgresql://USER:PASS"):
+    with pytest.raises(SettingsError, match=r"DATABASE_URL=.*expected postgresql://USER:PASS"):
         settings_from_environment({"DATABASE_URL": value})
     with pytest.raises(SettingsError) as refusal:
         settings_from_environment({"DATABASE_URL": "mysql://user:geheim@h/d"})
@@ -80,7 +80,7 @@ def test_wrong_database_url_never_prints_its_password(value: str) -> None:
 def test_data_dir_that_is_a_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(SettingsError, match="DATA_DIR=.*expected a directory"):
+    with pytest.raises(SettingsError, match=r"DATA_DIR=.*expected a directory"):
         settings_from_environment({"DATA_DIR": str(file)})
 
 
