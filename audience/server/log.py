@@ -99,6 +99,7 @@ def configure_logging(level: str, log_format: str, stream: TextIO | None = None)
     )
     # aiohttp's own access lines hold whole paths, and those hold visitor IDs.
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     return sink
 
 

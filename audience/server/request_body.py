@@ -1,5 +1,6 @@
 """Reading bodies: bounded, inflated, JSON whatever the Content-Type says (contract D1.13)."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -10,6 +11,8 @@ from audience.errors import Invalid, TooLarge
 
 #: Longest body, before and after inflating.
 MAX_BODY_BYTES = 1024 * 1024
+#: A body that trickles in does not hold a connection for longer.
+READ_WITHIN_SECONDS = 20
 _MAX_DRAINED_BYTES = 8 * 1024 * 1024
 
 
@@ -17,10 +20,17 @@ async def read_json(request: web.Request) -> Any:
     """The body as JSON.
 
     A gzip or deflate body is inflated while it is read and refused as soon as it is too large.
-    Errors: Invalid when it is no JSON or can't be inflated, TooLarge past 1 MiB.
+    Errors: Invalid when it is no JSON, can't be inflated or does not arrive; TooLarge past 1 MiB.
     """
     try:
-        body = await request.read()
+        if request.content.is_eof():
+            body = await request.read()
+        else:
+            async with asyncio.timeout(READ_WITHIN_SECONDS):
+                body = await request.read()
+    except TimeoutError:
+        message = f"the body did not arrive within {READ_WITHIN_SECONDS} seconds"
+        raise Invalid(message) from None
     except web.HTTPRequestEntityTooLarge:
         message = "the body may have at most 1 MiB, also after inflating"
         raise TooLarge(message) from None

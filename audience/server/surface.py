@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from audience.errors import DomainError, Unavailable
-from audience.server.cors import ALLOW_ANY_ORIGIN, preflight
+from audience.server.cors import ANY_ORIGIN, preflight
 from audience.server.error_response import http_error, plain_text, text_error
 from audience.server.log import describe_error
 from audience.server.metrics import count_request
@@ -53,7 +53,8 @@ def public_surface() -> Middleware:
     Every answer carries CORS and a request id; every refusal is text/plain; a preflight of any path
     is answered 204; nothing of the request but method, route and id is logged.
     """
-    log = structlog.get_logger()
+    # Bound once: it is called for every request.
+    log = structlog.get_logger().bind()
     # Unique per process without asking the system for randomness each time.
     prefix, counter = secrets.token_hex(4), itertools.count()
 
@@ -75,7 +76,7 @@ def public_surface() -> Middleware:
         except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
             response = _refuse(error, request_id, route)
         response.headers["X-Request-Id"] = request_id
-        response.headers.update(ALLOW_ANY_ORIGIN)
+        response.headers["Access-Control-Allow-Origin"] = ANY_ORIGIN
         seconds = time.perf_counter() - started
         count_request(route, response.status, seconds)
         log.info(
