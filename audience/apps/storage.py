@@ -1,21 +1,14 @@
 """All SQL of organizations and apps."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.tables import apps, organizations
-
-FIND_WRITABLE_APPS = """
-SELECT app_id::text AS app_id, organization_id::text AS organization_id, blocked_identifier_values
-FROM apps WHERE app_id = ANY($1::uuid[]) AND is_audience_manager_enabled
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +19,6 @@ class App:
     name: str
     organization: str
     is_demo: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WritableApp:
-    """What a public write needs to know of an app."""
-
-    app_id: str
-    organization_id: str
-    also_blocked: frozenset[str]
-
-
-async def find_writable_apps(
-    conn: asyncpg.Connection, app_ids: Collection[str]
-) -> dict[str, WritableApp]:
-    """{app_id: app} of those that exist with the audience manager switched on; one statement."""
-    return {
-        row["app_id"]: WritableApp(
-            row["app_id"],
-            row["organization_id"],
-            frozenset(value.lower() for value in row["blocked_identifier_values"]),
-        )
-        for row in await conn.fetch(FIND_WRITABLE_APPS, list(app_ids))
-    }
 
 
 async def ensure_organization(conn: AsyncConnection, new_id: str, name: str, now: datetime) -> UUID:

@@ -1,6 +1,6 @@
 """All SQL of attribute definitions and the attribute whitelist."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -11,16 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.attributes.value_types import ValueType
 from audience.tables import attribute_whitelist
-
-FIND_TYPES = """
-SELECT d.attribute_name, d.value_type
-FROM unnest($2::text[]) AS wanted(attribute_name)
-CROSS JOIN LATERAL (
-    SELECT attribute_name, value_type FROM attribute_definitions
-    WHERE app_id = $1 AND field_type = 'attributes' AND attribute_name = wanted.attribute_name
-    LIMIT 1
-) d
-"""
 
 COUNT_DEFINITIONS = """
 SELECT count(*) FROM attribute_definitions WHERE app_id = $1 AND field_type = 'attributes'
@@ -34,14 +24,6 @@ FROM unnest($2::text[], $3::text[]) AS new(name, value_type)
 ON CONFLICT (app_id, field_type, attribute_name)
     DO UPDATE SET value_type = coalesce(stored.value_type, excluded.value_type)
 """
-
-
-async def find_attribute_types(
-    conn: asyncpg.Connection, app_id: str, names: Collection[str]
-) -> dict[str, ValueType | None]:
-    """{attribute_name: type, None when declared only} of the custom attributes that are known."""
-    rows = await conn.fetch(FIND_TYPES, app_id, list(names))
-    return {row["attribute_name"]: row["value_type"] for row in rows}
 
 
 async def count_attribute_definitions(conn: asyncpg.Connection, app_id: str) -> int:

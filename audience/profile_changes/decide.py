@@ -11,7 +11,7 @@ from itertools import groupby
 
 from audience.attributes.value_types import AttributeValue, ValueType
 from audience.errors import Invalid
-from audience.profile_changes.items import Item, Skip
+from audience.profile_changes.items import FormSubmission, Item, Skip
 from audience.profiles.actions import (
     LIMIT,
     Removed,
@@ -71,7 +71,9 @@ def modify_attributes(
         for _, item in group:
             _remember_email_as_given(profile, item)
             _apply_entries(profile, types, item, written, skipped)
-            _note_form(profile, item, now, skipped)
+            if item.form is not None:
+                _note_form(profile, item.form, item.position, now, skipped)
+                profiles.changed_profile_ids.add(profile.profile_id)
         profiles.touch(profile, now)
     return skipped
 
@@ -97,13 +99,13 @@ def _remember_email_as_given(profile: Profile, item: Item) -> None:
         profile.email_as_given = item.email_as_given
 
 
-def _note_form(profile: Profile, item: Item, now: datetime, skipped: list[Skip]) -> None:
+def _note_form(
+    profile: Profile, form: FormSubmission, position: int, now: datetime, skipped: list[Skip]
+) -> None:
     """Keep the newest submission of the form (contract B9)."""
-    if item.form is None:
-        return
-    form_id, url = item.form
+    form_id, url = form
     if form_id not in profile.forms and len(profile.forms) >= MAX_FORMS_PER_PROFILE:
-        skipped.append(Skip(item.position, None, "form_id", LIMIT))
+        skipped.append(Skip(position, None, "form_id", LIMIT))
         return
     submission = {"timestamp": timestamp_text(now), "url": url}
     known = profile.forms.get(form_id)

@@ -9,11 +9,12 @@ from datetime import datetime
 
 import asyncpg
 
-from audience.apps.storage import WritableApp, find_writable_apps
 from audience.attributes import storage as attribute_storage
 from audience.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
+from audience.profile_changes import storage
 from audience.profile_changes.decide import AttributeTypes, modify_attributes
 from audience.profile_changes.items import Item, Items, Skip
+from audience.profile_changes.storage import LoadedApp
 from audience.profiles import storage as profile_storage
 from audience.profiles.identifiers import Identifier
 from audience.profiles.ledger import storage as ledger
@@ -58,9 +59,13 @@ class Counts:
 class _AppChange:
     """One app's share of a batch."""
 
-    app: WritableApp
+    app: LoadedApp
     profiles: ProfileSet
     types: AttributeTypes
+
+    def is_one_statement(self) -> bool:
+        """True when saving it is one statement, which needs no transaction around it."""
+        return not self.types.new and self.profiles.only_touches()
 
 
 WriteResult = list[Skip] | DomainError
@@ -74,24 +79,19 @@ async def write_batch(
 ) -> list[WriteResult]:
     """Apply the requests in order; per request its skipped entries, or why it was refused whole.
 
-    conn is in a transaction of its own. now is asked after the locks are held, so that write times
-    follow the order of writing. Errors of the database are the caller's: nothing is applied then.
+    The caller holds the locks of all apps (`storage.lock_apps`) and no transaction is open: reading
+    needs none, and everything is saved in one. now is asked after the locks are held, so that write
+    times follow the order of writing. Errors of the database are the caller's: nothing is applied.
     """
-    app_ids = sorted({app_id for request in requests for app_id in request.app_ids()})
-    await profile_storage.lock_apps(conn, app_ids)
-    apps = await find_writable_apps(conn, app_ids)
-    admitted: list[DomainError | None] = [_why_not(request, apps) for request in requests]
-    accepted = [request for request, why in zip(requests, admitted, strict=True) if why is None]
-    changes = await _load(conn, accepted, apps)
+    changes = await _load(conn, requests)
     moment = now()
-    results: list[WriteResult] = []
-    for request, why in zip(requests, admitted, strict=True):
-        results.append(_apply(request, changes, moment) if why is None else why)
-    for app_id in sorted(changes):
-        change = changes[app_id]
-        if change.types.new:
-            await attribute_storage.save_attribute_types(conn, app_id, change.types.new, moment)
-        await profile_storage.save_profile_set(conn, app_id, change.profiles, moment)
+    results = [_apply(request, changes, moment) for request in requests]
+    if len(changes) == 1 and all(change.is_one_statement() for change in changes.values()):
+        await _save(conn, changes, moment)
+    else:
+        async with conn.transaction():
+            await _save(conn, changes, moment)
+    for change in changes.values():
         counts.merges += len(change.profiles.merges)
         for refusal in change.profiles.refusals:
             counts.refusals[refusal.reason] = counts.refusals.get(refusal.reason, 0) + 1
@@ -154,20 +154,10 @@ async def _later_merges(
         lineage_id = absorbed_by
 
 
-def _why_not(request: WriteRequest, apps: dict[str, WritableApp]) -> DomainError | None:
-    """Why the request is refused before anything is decided, or None."""
-    app_ids = request.app_ids()
-    if not app_ids <= apps.keys():
-        return Forbidden("Forbidden: website_id names no app of this service", path="website_id")
-    if len({apps[app_id].organization_id for app_id in app_ids}) > 1:
-        message = "website_id: all items of one request must belong to one organization"
-        return Invalid(message, path="website_id")
-    return None
-
-
 async def _load(
-    conn: asyncpg.Connection, requests: Sequence[WriteRequest], apps: dict[str, WritableApp]
+    conn: asyncpg.Connection, requests: Sequence[WriteRequest]
 ) -> dict[str, _AppChange]:
+    """{app_id: what the batch works on}, without the apps that may not be written to."""
     identifiers: dict[str, set[Identifier]] = {}
     names: dict[str, set[str]] = {}
     for request in requests:
@@ -176,19 +166,41 @@ async def _load(
             names.setdefault(item.app_id, set()).update(entry.name for entry in item.entries)
     changes: dict[str, _AppChange] = {}
     for app_id in sorted(identifiers):
-        types = AttributeTypes()
-        if names[app_id]:
-            types.known = await attribute_storage.find_attribute_types(conn, app_id, names[app_id])
-            if len(types.known) < len(names[app_id]):
-                count = await attribute_storage.count_attribute_definitions(conn, app_id)
-                types.definition_count = count
-        profiles = ProfileSet(new_profile_id=new_id, also_blocked=apps[app_id].also_blocked)
-        profiles.load(await profile_storage.find_profiles(conn, app_id, identifiers[app_id]))
-        changes[app_id] = _AppChange(apps[app_id], profiles, types)
+        app = await storage.load_app(conn, app_id, identifiers[app_id], names[app_id])
+        if app is None:
+            continue
+        types = AttributeTypes(known=app.types)
+        if len(app.types) < len(names[app_id]):
+            count = await attribute_storage.count_attribute_definitions(conn, app_id)
+            types.definition_count = count
+        profiles = ProfileSet(new_profile_id=new_id, also_blocked=app.also_blocked)
+        profiles.load(app.profiles)
+        changes[app_id] = _AppChange(app, profiles, types)
     return changes
 
 
+async def _save(conn: asyncpg.Connection, changes: dict[str, _AppChange], now: datetime) -> None:
+    for app_id, change in changes.items():
+        if change.types.new:
+            await attribute_storage.save_attribute_types(conn, app_id, change.types.new, now)
+        await profile_storage.save_profile_set(conn, app_id, change.profiles, now)
+
+
+def _why_not(request: WriteRequest, changes: dict[str, _AppChange]) -> DomainError | None:
+    """Why the request is refused before anything is decided, or None."""
+    app_ids = request.app_ids()
+    if not app_ids <= changes.keys():
+        return Forbidden("Forbidden: website_id names no app of this service", path="website_id")
+    if len({changes[app_id].app.organization_id for app_id in app_ids}) > 1:
+        message = "website_id: all items of one request must belong to one organization"
+        return Invalid(message, path="website_id")
+    return None
+
+
 def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime) -> WriteResult:
+    refusal = _why_not(request, changes)
+    if refusal is not None:
+        return refusal
     groups: dict[str, list[Item]] = {}
     for item in request.items.items:
         groups.setdefault(item.app_id, []).append(item)
@@ -208,9 +220,9 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
             skipped += modify_attributes(change.profiles, change.types, items, now)
         if skipped and request.is_strict:
             raise SkippedStrictly(skipped)
-    except DomainError as refusal:
+    except DomainError as late_refusal:
         for app_id, (profiles, new_types) in saved.items():
             changes[app_id].profiles.restore(profiles)
             changes[app_id].types.new = new_types
-        return refusal
+        return late_refusal
     return sorted(skipped, key=lambda skip: (skip.item, -1 if skip.entry is None else skip.entry))

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import web
 
 from audience.errors import Forbidden, Invalid, NotFound
-from audience.profiles import storage
 from audience.profiles.identifiers import normalise_analytics_visitor_id
-from audience.profiles.storage import PublicAttributes
+from audience.profiles.public_attributes import storage
+from audience.profiles.public_attributes.storage import PublicAttributes
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE
 from audience.server.metrics import BATCH_SIZE

@@ -46,13 +46,18 @@ class Refusal:
 
 @dataclass(slots=True)
 class ProfileSet:
-    """Profiles of one app with the owners of their identifiers, and everything changed so far."""
+    """Profiles of one app with the owners of their identifiers, and everything changed so far.
+
+    touched_profile_ids: only attributes, the main visitor ID or the e-mail's spelling changed;
+    changed_profile_ids: anything may have.
+    """
 
     new_profile_id: Callable[[], str]
     also_blocked: frozenset[str] = frozenset()
     profiles: dict[str, Profile] = field(default_factory=dict)
     owners: dict[Identifier, str] = field(default_factory=dict)
     changed_profile_ids: set[str] = field(default_factory=set)
+    touched_profile_ids: set[str] = field(default_factory=set)
     absorbed_profile_ids: set[str] = field(default_factory=set)
     changed_owners: dict[Identifier, str | None] = field(default_factory=dict)
     merges: list[Merge] = field(default_factory=list)
@@ -80,9 +85,9 @@ class ProfileSet:
         return profile
 
     def touch(self, profile: Profile, now: datetime) -> None:
-        """Mark the profile as changed at `now`."""
+        """Mark the profile's attributes as changed at `now`."""
         profile.updated_at = now
-        self.changed_profile_ids.add(profile.profile_id)
+        self.touched_profile_ids.add(profile.profile_id)
 
     def attach(self, profile: Profile, identifier: Identifier) -> bool:
         """Give an identifier nobody else holds to the profile; False when a cap forbids it."""
@@ -133,6 +138,7 @@ class ProfileSet:
         self.profiles[merged.profile_id] = merged
         del self.profiles[absorbed_id]
         self.changed_profile_ids.discard(absorbed_id)
+        self.touched_profile_ids.discard(absorbed_id)
         self.changed_profile_ids.add(merged.profile_id)
         self.absorbed_profile_ids.add(absorbed_id)
         for identifier in merged.identifiers():
@@ -148,6 +154,16 @@ class ProfileSet:
         for identifier in profile.identifiers():
             self._set_owner(identifier, profile.profile_id)
 
+    def only_touches(self) -> bool:
+        """True when nothing but touched profiles is to be saved: one statement does it."""
+        return not (
+            self.changed_profile_ids
+            or self.changed_owners
+            or self.absorbed_profile_ids
+            or self.merges
+            or self.refusals
+        )
+
     def identifier_graph(self) -> set[frozenset[Identifier]]:
         """The partition of identifiers into profiles, without profile ids; for comparisons."""
         groups: dict[str, set[Identifier]] = {}
@@ -161,6 +177,7 @@ class ProfileSet:
             "profiles": {key: copy.copy(profile) for key, profile in self.profiles.items()},
             "owners": dict(self.owners),
             "changed_profile_ids": set(self.changed_profile_ids),
+            "touched_profile_ids": set(self.touched_profile_ids),
             "absorbed_profile_ids": set(self.absorbed_profile_ids),
             "changed_owners": dict(self.changed_owners),
             "merges": list(self.merges),

@@ -6,7 +6,7 @@ parameter. Whoever changes profiles holds the app's lock (`lock_apps`) in the sa
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 import orjson
@@ -16,7 +16,7 @@ from audience.profiles.ledger import storage as ledger
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
 
-_COLUMNS = """p.profile_id, p.created_at, p.updated_at, p.user_id, p.email, p.email_as_given,
+PROFILE_COLUMNS = """p.profile_id, p.created_at, p.updated_at, p.user_id, p.email, p.email_as_given,
     p.device_ids, p.analytics_visitor_ids, p.analytics_visitor_id, p.analytics_visitor_seen_at,
     p.attributes::text AS attributes, p.attribute_written_at::text AS attribute_written_at,
     p.forms::text AS forms, p.analytics::text AS analytics, p.analytics_at,
@@ -28,7 +28,7 @@ LOCK_APPS = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
 
 # LATERAL with LIMIT 1 makes the planner look each key up, whatever it believes about the app.
 FIND_PROFILES = f"""
-SELECT {_COLUMNS}
+SELECT {PROFILE_COLUMNS}
 FROM (
     SELECT DISTINCT found.profile_id
     FROM unnest($2::text[], $3::text[]) AS wanted(identifier_name, identifier_value)
@@ -44,7 +44,9 @@ CROSS JOIN LATERAL (
 ) p
 """  # noqa: S608 - the column list is a constant
 
-GET_PROFILES = f"SELECT {_COLUMNS} FROM profiles p WHERE app_id = $1 AND profile_id = ANY($2)"  # noqa: S608
+GET_PROFILES = (
+    f"SELECT {PROFILE_COLUMNS} FROM profiles p WHERE app_id = $1 AND profile_id = ANY($2)"  # noqa: S608
+)
 
 SAVE_PROFILES = """
 INSERT INTO profiles AS stored (app_id, profile_id, created_at, updated_at, user_id, email,
@@ -75,6 +77,18 @@ ON CONFLICT (app_id, profile_id) DO UPDATE SET
     generic = excluded.generic
 """
 
+TOUCH_PROFILES = """
+UPDATE profiles p SET updated_at = touched.updated_at, email_as_given = touched.email_as_given,
+    analytics_visitor_id = touched.analytics_visitor_id,
+    analytics_visitor_seen_at = touched.analytics_visitor_seen_at,
+    attributes = touched.attributes, attribute_written_at = touched.attribute_written_at
+FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::timestamptz[], $7::jsonb[],
+    $8::jsonb[])
+    AS touched(profile_id, updated_at, email_as_given, analytics_visitor_id,
+        analytics_visitor_seen_at, attributes, attribute_written_at)
+WHERE p.app_id = $1 AND p.profile_id = touched.profile_id
+"""
+
 SAVE_IDENTIFIERS = """
 INSERT INTO profile_identifiers (app_id, identifier_name, identifier_value, profile_id,
     first_seen_at)
@@ -91,49 +105,6 @@ WHERE i.app_id = $1 AND i.identifier_name = gone.name AND i.identifier_value = g
 """
 
 DELETE_PROFILES = "DELETE FROM profiles WHERE app_id = $1 AND profile_id = ANY($2)"
-
-READ_PUBLIC_ATTRIBUTES = """
-SELECT app.is_known, held.profile_id IS NOT NULL, (
-    SELECT coalesce(jsonb_agg(
-        jsonb_build_object('name', shown.name, 'value', shown.value, 'field_type', shown.field_type)
-        ORDER BY shown.field_type, shown.name COLLATE "C"
-    ), '[]')::text
-    FROM (
-        SELECT w.attribute_name AS name, w.field_type,
-            CASE w.field_type
-                WHEN 'analytics' THEN stored.analytics -> w.attribute_name
-                ELSE stored.attributes -> w.attribute_name
-            END AS value
-        FROM attribute_whitelist w WHERE w.app_id = asked.app_id
-    ) shown
-    WHERE shown.value IS NOT NULL
-) AS document
-FROM unnest($1::uuid[], $2::text[])
-    WITH ORDINALITY AS asked(app_id, analytics_visitor_id, position)
-LEFT JOIN LATERAL (
-    SELECT true AS is_known FROM apps a
-    WHERE a.app_id = asked.app_id AND a.is_audience_manager_enabled LIMIT 1
-) app ON true
-LEFT JOIN LATERAL (
-    SELECT i.profile_id FROM profile_identifiers i
-    WHERE i.app_id = asked.app_id AND i.identifier_name = 'analytics_visitor_id'
-        AND i.identifier_value = asked.analytics_visitor_id
-    LIMIT 1
-) held ON true
-LEFT JOIN LATERAL (
-    SELECT p.attributes, p.analytics FROM profiles p
-    WHERE p.app_id = asked.app_id AND p.profile_id = held.profile_id
-    LIMIT 1
-) stored ON true
-ORDER BY asked.position
-"""
-
-
-class PublicAttributes(NamedTuple):
-    """document: the JSON text of the whitelisted attributes, None for an unknown visitor."""
-
-    is_app_known: bool
-    document: str | None
 
 
 def app_lock_key(app_id: str) -> int:
@@ -157,14 +128,14 @@ async def find_profiles(
     """The profiles that hold any of the identifiers, each once, with all their identifiers."""
     names = [identifier.identifier_name for identifier in identifiers]
     values = [identifier.identifier_value for identifier in identifiers]
-    return [_profile(row) for row in await conn.fetch(FIND_PROFILES, app_id, names, values)]
+    return [profile_of(row) for row in await conn.fetch(FIND_PROFILES, app_id, names, values)]
 
 
 async def get_profiles(
     conn: asyncpg.Connection, app_id: str, profile_ids: Collection[str]
 ) -> list[Profile]:
     """The profiles with these ids; those that do not exist are left out."""
-    return [_profile(row) for row in await conn.fetch(GET_PROFILES, app_id, list(profile_ids))]
+    return [profile_of(row) for row in await conn.fetch(GET_PROFILES, app_id, list(profile_ids))]
 
 
 async def save_profile_set(
@@ -175,6 +146,7 @@ async def save_profile_set(
     Order matters: new profiles before their identifiers, moved identifiers before the absorbed
     profiles go (a delete takes the identifiers that still point at it along).
     """
+    await touch_profiles(conn, app_id, profiles)
     changed = [profiles.profiles[key] for key in sorted(profiles.changed_profile_ids)]
     if changed:
         await conn.execute(SAVE_PROFILES, app_id, *_profile_columns(changed))
@@ -196,19 +168,27 @@ async def save_profile_set(
         await ledger.save_refusals(conn, app_id, refusals)
 
 
-async def read_public_attributes(
-    conn: asyncpg.Connection, asked: Sequence[tuple[str, str]]
-) -> list[PublicAttributes]:
-    """Per (app_id, analytics_visitor_id) what the public may read; one statement for all.
+async def touch_profiles(conn: asyncpg.Connection, app_id: str, profiles: ProfileSet) -> None:
+    """Write the profiles of which only attributes changed; one statement, needs the lock."""
+    ids = profiles.touched_profile_ids - profiles.changed_profile_ids
+    if not ids:
+        return
+    touched = [profiles.profiles[key] for key in ids]
+    await conn.execute(
+        TOUCH_PROFILES,
+        app_id,
+        [p.profile_id for p in touched],
+        [p.updated_at for p in touched],
+        [p.email_as_given for p in touched],
+        [p.analytics_visitor_id for p in touched],
+        [p.analytics_visitor_seen_at for p in touched],
+        [_json(p.attributes) for p in touched],
+        [_json(p.attribute_written_at) for p in touched],
+    )
 
-    document: [{"name", "value", "field_type"}], analytics before attributes, each by name.
-    """
-    app_ids, visitor_ids = zip(*asked, strict=True)
-    rows = await conn.fetch(READ_PUBLIC_ATTRIBUTES, app_ids, visitor_ids)
-    return [PublicAttributes(row[0] is True, row[2] if row[1] else None) for row in rows]
 
-
-def _profile(row: asyncpg.Record) -> Profile:
+def profile_of(row: asyncpg.Record) -> Profile:
+    """The profile of a row with the columns PROFILE_COLUMNS."""
     attributes = row["attributes"]
     return Profile(
         profile_id=str(row["profile_id"]),

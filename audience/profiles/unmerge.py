@@ -55,7 +55,8 @@ def undo_merge(
         held.analytics_visitor_id = None
         held.analytics_visitor_seen_at = base.analytics_visitor_seen_at
         _restore_main_visitor_id(held, base)
-    profiles.touch(held, now)
+    held.updated_at = now
+    profiles.changed_profile_ids.add(held.profile_id)
     profiles.take_back(restored)
     return restored, corrected
 

@@ -6,6 +6,7 @@ the slowest percentile (ARCHITECTURE.md, decision 1).
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -50,12 +51,17 @@ class Batcher(Generic[Item, Result]):
         max_weight: int,
         max_waiting: int = MAX_WAITING,
         on_batch: Callable[[int], None] = lambda _: None,
+        settle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """on_batch: told the number of items of every batch, for metrics."""
+        """on_batch: told the number of items of every batch, for metrics.
+
+        settle: called after the answers of a batch are given and before the next flush.
+        """
         self._flush = flush
         self._max_weight = max_weight
         self._max_waiting = max_waiting
         self._on_batch = on_batch
+        self._settle = settle
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -111,6 +117,10 @@ class Batcher(Generic[Item, Result]):
                 entry.answer.set_exception(result)
             else:
                 entry.answer.set_result(result)
+        if self._settle is not None:
+            # What fails here fails again in the next flush, which has callers to tell.
+            with contextlib.suppress(Exception):
+                await self._settle()
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         batch: list[_Waiting[Item, Result]] = []

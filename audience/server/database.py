@@ -73,31 +73,6 @@ class HeldConnection:
             self._drop()
             raise
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        """The connection inside one transaction: committed at the end, rolled back on an error.
-
-        A connection that died while it was idle is replaced once, before anything was sent.
-        """
-        async with self.use() as held:
-            connection = await self._begin(held)
-            try:
-                yield connection
-            except Exception:
-                if not connection.is_closed():
-                    await connection.execute("ROLLBACK")
-                raise
-            await connection.execute("COMMIT")
-
-    async def _begin(self, connection: asyncpg.Connection) -> asyncpg.Connection:
-        try:
-            await connection.execute("BEGIN")
-        except CONNECTION_ERRORS:
-            self._drop()
-            connection = self._connection = await self._connect()
-            await connection.execute("BEGIN")
-        return connection
-
     async def close(self) -> None:
         """Close the connection if there is one."""
         if self._connection is not None and not self._connection.is_closed():

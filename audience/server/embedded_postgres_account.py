@@ -129,7 +129,11 @@ def _account(data: Path) -> Account:
     if data.exists():
         owner = data.stat()
         account = Account(owner.st_uid, owner.st_gid)
-        if uid not in (0, account.uid) or account.uid == 0:
+        if account.uid == 0:
+            raise AccountError(
+                f"{data} belongs to root, as which PostgreSQL does not run: chown it"
+            )
+        if uid not in (0, account.uid):
             raise AccountError(f"{data} belongs to {account.name}, not to {Account(uid, 0).name}")
         return account
     if uid != 0:

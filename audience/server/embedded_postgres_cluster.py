@@ -17,7 +17,7 @@ PORT = 5432
 ROLE = DATABASE = "audience_consent"
 _OWNER = "audience_consent_owner"
 
-SETTINGS: Mapping[str, str] = {
+_SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
     # Relative to the data directory, so that its path may be longer than a socket's.
     "unix_socket_directories": ".",
@@ -40,6 +40,7 @@ SETTINGS: Mapping[str, str] = {
     "log_parameter_max_length_on_error": "0",
     "log_error_verbosity": "terse",
 }
+#: Outside the data directory: PostgreSQL's account reads it and cannot change it.
 _PG_HBA = "# Written by audience-consent.\nlocal all all scram-sha-256\n"
 #: One statement per line, as single-user mode wants it.
 _INITIAL_SQL = (
@@ -62,12 +63,24 @@ def prepare_cluster(directory: Path, place: Place, settings: Mapping[str, str]) 
     directory: DATA_DIR/postgres.  Safe to repeat after a kill at any point; no server may run.
     Errors: ClusterError, also for data of another major version.
     """
+    access_rules = directory / "pg_hba.conf"
+    access_rules.write_text(_PG_HBA)
+    access_rules.chmod(0o644)
     if not (directory / "data").exists():
         _make_cluster(directory, place, settings)
     _check_version(directory / "data", place.pginstall)
     if not (directory / "password").exists():
         remove_stale_locks(directory / "data")
         _set_password(directory, place)
+
+
+def server_arguments(place: Place, settings: Mapping[str, str]) -> list[str]:
+    """The command that runs the server; settings come on top of ours."""
+    arguments = [str(place.pginstall / "bin/postgres"), "-D", str(place.directory / "data")]
+    access_rules = {"hba_file": str(place.directory / "pg_hba.conf")}
+    for name, value in {**_SETTINGS, **access_rules, **settings}.items():
+        arguments += ["-c", f"{name}={value}"]
+    return arguments
 
 
 def remove_stale_locks(data: Path) -> None:
@@ -130,9 +143,10 @@ def _make_cluster(directory: Path, place: Place, settings: Mapping[str, str]) ->
     # What is written here reaches the disk at the end, all at once.
     _run([*initdb, *options, "--no-sync"], place)
     _single_user(place, seen, _INITIAL_SQL, durable=False)
-    (new / "pg_hba.conf").write_text(_PG_HBA)
     if settings.get("fsync") != "off":
         _run([*initdb, "--sync-only"], place)
+    # That of a cluster that somebody has removed.
+    (directory / "password").unlink(missing_ok=True)
     new.rename(directory / "data")
     _sync_directory(directory)
 
@@ -171,7 +185,7 @@ def _sync_directory(directory: Path) -> None:
 
 def _single_user(place: Place, data: Path, statements: Sequence[str], *, durable: bool) -> None:
     """Run statements as the superuser, without a server; the first error ends it."""
-    settings = {**SETTINGS, "exit_on_error": "on"}
+    settings = {**_SETTINGS, "exit_on_error": "on"}
     if not durable:
         settings["fsync"] = "off"
     arguments = [str(place.pginstall / "bin/postgres"), "--single", "-D", str(data)]

@@ -10,6 +10,7 @@ told to end together with it needs its database until it has ended.
 
 Files in DATA_DIR/postgres; all but `data` belong to the user that runs the service:
     data           the cluster; belongs to the account PostgreSQL runs as
+    pg_hba.conf    every connection needs a password; written at each start
     password       the password of the service's role
     server.log     what PostgreSQL and the keeper say; server.log.1 is the part before
     start.lock     held by a process that starts, joins or leaves the server
@@ -37,11 +38,11 @@ from pathlib import Path
 
 from audience.server.embedded_postgres_account import AccountError, Place, find_place, spawn
 from audience.server.embedded_postgres_cluster import (
-    SETTINGS,
     ClusterError,
     prepare_cluster,
     ready_pid,
     remove_stale_locks,
+    server_arguments,
 )
 from audience.server.embedded_postgres_locks import LockTimeout, take_lock
 
@@ -70,19 +71,16 @@ class Server:
     """PostgreSQL on one data directory, as a child of this process."""
 
     def __init__(self, directory: Path, place: Place, settings: Mapping[str, str]) -> None:
-        """directory: DATA_DIR/postgres; settings: come on top of `SETTINGS`."""
+        """directory: DATA_DIR/postgres; settings: as of `server_arguments`."""
         self._data = directory / "data"
         self._place = place
-        self._settings = {**SETTINGS, **settings}
+        self._settings = settings
         self._pid: int | None = None
 
     def start(self) -> None:
         """Start the server; no process of an earlier one may be left."""
         remove_stale_locks(self._data)
-        seen = self._place.directory / "data"
-        arguments = [str(self._place.pginstall / "bin/postgres"), "-D", str(seen)]
-        for name, value in self._settings.items():
-            arguments += ["-c", f"{name}={value}"]
+        arguments = server_arguments(self._place, self._settings)
         # SIGINT when the keeper dies: clients are disconnected, the data is left clean.
         self._pid = spawn(
             arguments, self._place.account, death_signal=signal.SIGINT, stdin=0, stdout=2

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from audience.profiles import storage
+from audience.profile_changes import storage
 from consent.cli import main
 
 
 async def lock_nothing(_conn: object, _app_ids: Iterable[str]) -> None:
-    """Let two transactions change the same profiles at once."""
+    """Let two sessions change the same profiles at once."""
 
 
-storage.lock_apps = lock_nothing
+storage.lock_apps = storage.unlock_apps = lock_nothing
 
 main()
