@@ -4,7 +4,8 @@ import re
 
 from audience.errors import Invalid
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+UUID_FORM = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+_UUID = re.compile(UUID_FORM)
 
 
 def parse_uuid(value: object, path: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from audience.errors import Forbidden, Invalid, NotFound
 from audience.profiles.identifiers import normalise_analytics_visitor_id
@@ -48,13 +49,12 @@ def unknown_app() -> Forbidden:
 
 def json_bytes(body: bytes) -> web.Response:
     """200 with JSON that no cache keeps (contract D1.15)."""
-    return web.Response(
-        body=body,
-        headers={
-            "Content-Type": "application/json; charset=utf-8",
-            "Cache-Control": "no-store",
-        },
-    )
+    return web.Response(body=body, headers=_JSON_HEADERS.copy())
+
+
+_JSON_HEADERS = CIMultiDict(
+    {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
+)
 
 
 async def get_attributes(request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ a visitor ID in them) are never passed to a logger.
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
@@ -101,6 +102,41 @@ def configure_logging(level: str, log_format: str, stream: TextIO | None = None)
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return sink
+
+
+class RequestLog:
+    """Writes the line of every answered request.
+
+    The same line as structlog's, put together by hand: it is written for every request, and by the
+    way of structlog's processors it would take a quarter of the time a request takes.
+    """
+
+    def __init__(self) -> None:
+        """Takes the level, the format and the place that `configure_logging` has set."""
+        config = structlog.get_config()
+        sink = config["logger_factory"]()
+        is_wanted = structlog.get_logger().bind().is_enabled_for(logging.INFO)
+        self._sink: Sink | None = sink if is_wanted and isinstance(sink, Sink) else None
+        self._line = _JSON_LINE if _render_json in config["processors"] else _CONSOLE_LINE
+        self._second, self._moment = 0, ""
+
+    def write(self, request_id: str, method: str, route: str, status: int, ms: float) -> None:
+        """One line; the arguments are the service's own words, nothing a caller sent."""
+        if self._sink is None:
+            return
+        second, fraction = divmod(time.time(), 1)
+        if second != self._second:
+            self._second = int(second)
+            self._moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        timestamp = f"{self._moment}.{int(fraction * 1_000_000):06d}Z"
+        self._sink.info(self._line % (timestamp, request_id, method, route, status, ms))
+
+
+_CONSOLE_LINE = "%s info    request request_id=%s method=%s route=%s status=%d ms=%.2f"
+_JSON_LINE = (
+    '{"timestamp":"%s","level":"info","event":"request","request_id":"%s","method":"%s",'
+    '"route":"%s","status":%d,"ms":%.2f}'
+)
 
 
 def describe_error(error: BaseException) -> str:

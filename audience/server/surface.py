@@ -6,13 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from audience.errors import DomainError, Unavailable
 from audience.server.cors import ANY_ORIGIN, preflight
 from audience.server.error_response import http_error, plain_text, text_error
-from audience.server.log import describe_error
+from audience.server.log import RequestLog, describe_error
 from audience.server.metrics import count_request
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -53,8 +53,7 @@ def public_surface() -> Middleware:
     Every answer carries CORS and a request id; every refusal is text/plain; a preflight of any path
     is answered 204; nothing of the request but method, route and id is logged.
     """
-    # Bound once: it is called for every request.
-    log = structlog.get_logger().bind()
+    log = RequestLog()
     # Unique per process without asking the system for randomness each time.
     prefix, counter = secrets.token_hex(4), itertools.count()
 
@@ -79,17 +78,14 @@ def public_surface() -> Middleware:
         response.headers["Access-Control-Allow-Origin"] = ANY_ORIGIN
         seconds = time.perf_counter() - started
         count_request(route, response.status, seconds)
-        log.info(
-            "request",
-            request_id=request_id,
-            method=request.method,
-            route=route,
-            status=response.status,
-            ms=round(seconds * 1000, 2),
-        )
+        log.write(request_id, _known(request.method), route, response.status, seconds * 1000)
         return response
 
     return surround
+
+
+def _known(method: str) -> str:
+    return method if method in hdrs.METH_ALL else "OTHER"
 
 
 def _refuse(error: Exception, request_id: str, route: str) -> web.Response:
