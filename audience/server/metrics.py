@@ -20,9 +20,12 @@ from prometheus_client import REGISTRY as PROCESS_REGISTRY
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
-REQUESTS = Counter("audience_requests", "Requests answered", ["route", "status"])
-LATENCY = Histogram(
-    "audience_request_seconds", "Time to answer", ["route"], buckets=_LATENCY_BUCKETS
+# Its `_count` series counts the requests: one metric is written per request, not two.
+REQUESTS = Histogram(
+    "audience_request_seconds",
+    "Requests answered and their time",
+    ["route", "status"],
+    buckets=_LATENCY_BUCKETS,
 )
 BATCH_SIZE = Histogram(
     "audience_batch_size", "Requests in one batch", ["batch"], buckets=_BATCH_BUCKETS
@@ -32,21 +35,16 @@ MERGES = Counter("audience_merges", "Profiles absorbed into another one")
 MERGE_REFUSALS = Counter("audience_merge_refusals", "Merges not made", ["reason"])
 DROPPED_ANALYTICS = Counter("audience_dropped_analytics", "Analytics requests dropped")
 
-_answered: dict[tuple[str, int], Counter] = {}
-_latencies: dict[str, Histogram] = {}
+_answered: dict[tuple[str, int], Histogram] = {}
 
 
 def count_request(route: str, status: int, seconds: float) -> None:
     """Count one answered request; the label children are looked up once."""
     key = (route, status)
-    counter = _answered.get(key)
-    if counter is None:
-        counter = _answered[key] = REQUESTS.labels(route, str(status))
-    counter.inc()
-    latency = _latencies.get(route)
-    if latency is None:
-        latency = _latencies[route] = LATENCY.labels(route)
-    latency.observe(seconds)
+    requests = _answered.get(key)
+    if requests is None:
+        requests = _answered[key] = REQUESTS.labels(route, str(status))
+    requests.observe(seconds)
 
 
 async def show_metrics(_request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ python tests/bench/naive_service.py PORT DATABASE_URL
 """
 
 import sys
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import asyncpg
@@ -62,7 +63,7 @@ def _change(item: dict[str, object]) -> tuple[UUID, str, str, str]:
     return UUID(item["website_id"]), name, item[name], orjson.dumps(attributes).decode()
 
 
-async def _hold_pool(app: web.Application):
+async def _hold_pool(app: web.Application) -> AsyncIterator[None]:
     url = sys.argv[2]
     async with asyncpg.create_pool(url, min_size=POOL_SIZE, max_size=POOL_SIZE) as pool:
         app[_POOL] = pool

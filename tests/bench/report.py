@@ -21,6 +21,12 @@ _SETTINGS = (
 )
 
 
+_HOW_TO_REPEAT = (
+    "`make bench` wrote this file and repeats it (needs `wrk`; Debian: `apt-get install wrk`). "
+    "`.venv/bin/python -m tests.bench.run --help` lists the options."
+)
+
+
 @dataclass(frozen=True)
 class Result:
     """Everything one run of the bench found out. settings: those of PostgreSQL."""
@@ -49,8 +55,7 @@ def render(result: Result) -> str:
     state = "All targets are met." if not missed else f"**{missed} targets are missed.**"
     sections = [
         "# Benchmarks",
-        "`make bench` wrote this file; `make bench` repeats it (needs `wrk`; Debian: `apt-get "
-        "install wrk`). `.venv/bin/python -m tests.bench.run --help` lists the options.",
+        _HOW_TO_REPEAT,
         f"## Targets\n\n{state}\n\n{_verdict_table(result.verdicts)}",
         f"## Figures\n\n{_figure_table(result)}",
         f"## Memory\n\n{_memory_table(result)}",
@@ -107,7 +112,7 @@ def _machine(result: Result) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in result.settings.items())
     lines = [
         f"date: {result.date}",
-        f"processor: {_cpu_model()}, {os.cpu_count()} cores, shared by client, service and database",
+        f"processor: {_cpu_model()}, {os.cpu_count()} cores for client, service and database",
         f"memory: {_memory_gigabytes():.0f} GB",
         f"kernel: {platform.system()} {platform.release()}",
         f"Python: {platform.python_version()}",
@@ -134,17 +139,19 @@ def _wrk_version() -> str:
 
 
 def _method(result: Result) -> str:
-    return f"""- {result.profiles:,} profiles with 8 attributes, a user ID, an e-mail, a device ID and 1 or 2
-  analytics visitor IDs, each in 3 of 10 audiences. Half are in the old app; after them ANALYZE ran; then the
-  young app got the other half. Autovacuum is off for the measured tables (`autovacuum_enabled = false`), so that
-  nothing analyzes the young app during the run. PostgreSQL is the service's own with its usual settings: every
-  commit is durable.
-- **a bare**: an aiohttp handler on uvloop that answers a constant. **b naive**: aiohttp, uvloop, an asyncpg pool of
-  10; one indexed SELECT for a check, one single-statement UPDATE for a write, on tables of its own with the same
-  rows (analyzed completely). **c ours**: `audience-consent serve` with default settings, its log in a file.
-- check: GET .../audiences/check/ of a random visitor of both apps and a random audience. write: POST
-  /audiences/tracker/attributes/ with one item: 2 identifiers of one random existing profile of both apps and 5
-  attributes. `@32`: 32 connections in a closed loop, wrk with one thread, all on this machine.
-- The contenders take turns in every round, every other round backwards, and idle otherwise. A run with one answer
-  that is no 2xx ends the bench. Before, 200 random checks are compared with what was filled in; after, a write to
-  each service is looked up in the database."""
+    return f"""- {result.profiles:,} profiles with 8 attributes, a user ID, an e-mail, a device ID
+  and 1 or 2 analytics visitor IDs, each in 3 of 10 audiences. Half are in the old app; after
+  them ANALYZE ran; then the young app got the other half. Autovacuum is off for the measured tables
+  (`autovacuum_enabled = false`), so that nothing analyzes the young app during the run.
+  PostgreSQL is the service's own with its usual settings: every commit is durable.
+- **a bare**: an aiohttp handler on uvloop that answers a constant. **b naive**: aiohttp,
+  uvloop, an asyncpg pool of 10; one indexed SELECT for a check, one single-statement UPDATE for
+  a write, on tables of its own with the same rows (analyzed completely). **c ours**:
+  `audience-consent serve` with default settings, its log in a file.
+- check: GET .../audiences/check/ of a random visitor of both apps and a random audience. write:
+  POST /audiences/tracker/attributes/ with one item: 2 identifiers of one random existing
+  profile of both apps and 5 attributes. `@32`: 32 connections in a closed loop, wrk with one
+  thread, all on this machine.
+- The contenders take turns in every round, every other round backwards, and idle otherwise. A
+  run with one answer that is no 2xx ends the bench. Before, 200 random checks are compared with
+  what was filled in; after, a write to each service is looked up in the database."""

@@ -1,4 +1,4 @@
-"""`make bench`: the service against a bare handler and a naive service, on a PostgreSQL of its own."""
+"""`make bench`: the service against a bare handler and a naive service, on its own PostgreSQL."""
 
 import argparse
 import asyncio
