@@ -157,6 +157,8 @@ async def drop_analytics(request: web.Request) -> web.Response:
 
 def is_strict(request: web.Request) -> bool:
     """True for `Prefer: handling=strict` (RFC 7240; decision 1)."""
+    if "Prefer" not in request.headers:
+        return False
     preferences = ",".join(request.headers.getall("Prefer", ()))
     wanted = (part.partition(";")[0].replace(" ", "") for part in preferences.split(","))
     return any(part.lower().replace('"', "") == "handling=strict" for part in wanted)

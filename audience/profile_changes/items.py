@@ -119,11 +119,13 @@ def _parse_item(position: int, raw: object, check_email: EmailCheck, skipped: li
             "is required" if attributes is None else "must be an array of {name, value, action}",
         )
     identifiers, email_as_given = _parse_identifiers(position, raw, where, check_email, skipped)
-    entries = tuple(
-        parse_entry(number, entry, f"{where}.attributes[{number}]")
-        for number, entry in enumerate(attributes)
-    )
-    return Item(position, app_id, identifiers, email_as_given, entries)
+    entries = []
+    for number, entry in enumerate(attributes):
+        try:
+            entries.append(parse_entry(number, entry))
+        except MalformedEntry as malformed:
+            _refuse(f"{where}.attributes[{number}]{malformed.field}", malformed.problem)
+    return Item(position, app_id, identifiers, email_as_given, tuple(entries))
 
 
 def _parse_form(raw: dict[str, Any], where: str) -> FormSubmission:
@@ -184,43 +186,49 @@ def _normalise(name: str, value: str, check_email: EmailCheck) -> str | None:
     return check_email(value) if name == EMAIL else value
 
 
-def parse_entry(position: int, raw: object, where: str) -> Entry:
+class MalformedEntry(Exception):
+    """An entry with the wrong shape; its whole path is put together where it is known."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        """field: `.name`, or nothing for the entry itself."""
+        super().__init__(problem)
+        self.field = field
+        self.problem = problem
+
+
+def parse_entry(position: int, raw: object) -> Entry:
     """One `{name, value, action}`; value may be missing for add only (C2.13).
 
-    Errors: Invalid naming the field for everything that C2 calls malformed.
+    Errors: MalformedEntry naming the field for everything that C2 calls malformed.
     """
     if not isinstance(raw, dict):
-        _refuse(where, "must be an object {name, value, action}")
+        raise MalformedEntry("", "must be an object {name, value, action}")
     name = raw.get("name")
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_CHARACTERS or "\x00" in name:
-        _refuse(
-            f"{where}.name",
-            "is required"
-            if name is None
-            else f"must be a string of 1 to {MAX_NAME_CHARACTERS} characters without NUL",
-        )
+        expected = f"must be a string of 1 to {MAX_NAME_CHARACTERS} characters without NUL"
+        raise MalformedEntry(".name", "is required" if name is None else expected)
     action = raw.get("action", SET)
     if not isinstance(action, str) or action not in ACTIONS:
-        _refuse(f"{where}.action", "must be one of " + ", ".join(ACTIONS))
+        raise MalformedEntry(".action", "must be one of " + ", ".join(ACTIONS))
     if "value" not in raw and action != ADD:
-        _refuse(f"{where}.value", "is required")
+        raise MalformedEntry(".value", "is required")
     value = raw.get("value")
     if action == ADD:
         if "value" in raw and not _is_number(value):
-            _refuse(f"{where}.value", "must be a number for the action add")
+            raise MalformedEntry(".value", "must be a number for the action add")
     elif action in (LIST_ADD, LIST_REMOVE):
         if not isinstance(value, str) or "\x00" in value:
-            _refuse(f"{where}.value", f"must be a string without NUL for the action {action}")
+            problem = f"must be a string without NUL for the action {action}"
+            raise MalformedEntry(".value", problem)
     elif not _is_attribute_value(value):
-        _refuse(
-            f"{where}.value",
-            "must be a string, a finite number or an array of strings, without NUL",
-        )
+        problem = "must be a string, a finite number or an array of strings, without NUL"
+        raise MalformedEntry(".value", problem)
     return Entry(position, name, action, value)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # By type, not isinstance: true is an int in Python.
+    return type(value) in (int, float)
 
 
 def _is_attribute_value(value: object) -> bool:

@@ -6,7 +6,7 @@ tests/cases/actions.json) and C1.7 for the limits.
 
 import math
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from audience.attributes.value_types import AttributeValue, ValueType
 
@@ -38,18 +38,16 @@ class Removed:
 REMOVED: Final = Removed()
 
 
-class Outcome(NamedTuple):
-    """What an action does: a new value, REMOVED, None for nothing, or the reason it is skipped."""
+#: What an action does: (a new value, REMOVED, or None for nothing; why it is skipped or None).
+#: A plain tuple, because every attribute of every write makes one.
+Outcome = tuple[AttributeValue | Removed | None, str | None]
 
-    value: AttributeValue | Removed | None = None
-    skipped: str | None = None
-
-
-_NOTHING = Outcome()
-_REMOVE = Outcome(value=REMOVED)
-_MISMATCH = Outcome(skipped=TYPE_MISMATCH)
-_TOO_LONG = Outcome(skipped=TOO_LONG)
-_LIMIT = Outcome(skipped=LIMIT)
+_NOTHING: Outcome = (None, None)
+_REMOVE: Outcome = (REMOVED, None)
+_MISMATCH: Outcome = (None, TYPE_MISMATCH)
+_TOO_LONG: Outcome = (None, TOO_LONG)
+_LIMIT: Outcome = (None, LIMIT)
+_OVERFLOW: Outcome = (None, OVERFLOW)
 
 
 def normalise_number(number: Number) -> Number:
@@ -83,7 +81,7 @@ def apply_action(
 
     stored: the profile's value or None. value_type: the app-wide type, None when not known yet.
     The action's JSON shape was checked before (`profile_changes/items.py`), so that only conflicts
-    with stored state are left: Outcome.skipped is type_mismatch, too_long, overflow or limit.
+    with stored state are left; the reason is type_mismatch, too_long, overflow or limit.
     On repeat: set, list-add and list-remove give the same value again; add counts again.
     Source: contract C2.1-C2.34, C3.2.
     """
@@ -108,14 +106,14 @@ def _set(value_type: ValueType | None, value: AttributeValue | None) -> Outcome:
         unique = list(dict.fromkeys(value))
         if len(unique) > MAX_LIST_ITEMS or any(len(text) > MAX_VALUE_CHARACTERS for text in unique):
             return _TOO_LONG
-        return Outcome(value=unique)
+        return (unique, None)
     if isinstance(value, str):
         if value_type == "numeric":
             number = parse_decimal(value) if len(value) <= MAX_VALUE_CHARACTERS else None
-            return _MISMATCH if number is None else Outcome(value=number)
-        return _TOO_LONG if len(value) > MAX_VALUE_CHARACTERS else Outcome(value=value)
+            return _MISMATCH if number is None else (number, None)
+        return _TOO_LONG if len(value) > MAX_VALUE_CHARACTERS else (value, None)
     assert value is not None  # noqa: S101 - checked by items.py; narrows the type
-    return _MISMATCH if value_type == "text" else Outcome(value=normalise_number(value))
+    return _MISMATCH if value_type == "text" else (normalise_number(value), None)
 
 
 def _add(
@@ -130,21 +128,21 @@ def _add(
     # IEEE double arithmetic, as every client has it (C2.17).
     total = float(base) + float(operand)
     if not math.isfinite(total):
-        return Outcome(skipped=OVERFLOW)
-    return Outcome(value=normalise_number(total))
+        return _OVERFLOW
+    return (normalise_number(total), None)
 
 
 def _list_add(stored: AttributeValue | None, value: str) -> Outcome:
     if len(value) > MAX_VALUE_CHARACTERS:
         return _TOO_LONG
     if stored is None:
-        return Outcome(value=[value])
+        return ([value], None)
     if isinstance(stored, list):
         if value in stored:
             return _NOTHING
-        return _LIMIT if len(stored) >= MAX_LIST_ITEMS else Outcome(value=[*stored, value])
+        return _LIMIT if len(stored) >= MAX_LIST_ITEMS else ([*stored, value], None)
     assert isinstance(stored, str)  # noqa: S101 - the app-wide type is text
-    return Outcome(value=[stored] if stored == value else [stored, value])
+    return (([stored] if stored == value else [stored, value]), None)
 
 
 def _list_remove(stored: AttributeValue | None, value: str) -> Outcome:
@@ -152,5 +150,5 @@ def _list_remove(stored: AttributeValue | None, value: str) -> Outcome:
         if value not in stored:
             return _NOTHING
         rest = [text for text in stored if text != value]
-        return Outcome(value=rest) if rest else _REMOVE
+        return (rest, None) if rest else _REMOVE
     return _REMOVE if stored == value else _NOTHING

@@ -21,8 +21,8 @@ STRONG_IDENTIFIER_NAMES = frozenset({USER_ID, EMAIL})
 MAX_IDENTIFIER_CHARACTERS = 512
 
 _VISITOR_ID = re.compile(r"[0-9a-f]{16}")
-_ALL_ZERO = re.compile(r"[0{}-]*0[0{}-]*")
-_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+#: Quotes and white space around a value don't make it another one.
+_AROUND = " \t\r\n\f\v\u00a0\"'`\u2018\u2019\u201c\u201d"
 
 #: Values that programs send when they know nothing; joining on one would merge strangers.
 BLOCKED_VALUES = frozenset(
@@ -72,7 +72,8 @@ def is_blocked(
 
     also_blocked: the app's own list, lower-cased. Compared trimmed, without quotes, in any case.
     """
-    value = identifier_value.strip().strip(_QUOTES).strip().lower()
-    if value in BLOCKED_VALUES or _ALL_ZERO.fullmatch(value) or value in also_blocked:
+    value = identifier_value.strip(_AROUND).lower()
+    # Nothing but zeros (and what a UUID has between its digits) identifies nobody.
+    if value in BLOCKED_VALUES or not value.strip("0{}-") or value in also_blocked:
         return True
     return identifier_name == EMAIL and value.partition("@")[0] in BLOCKED_EMAIL_LOCAL_PARTS

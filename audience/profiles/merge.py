@@ -51,7 +51,11 @@ def resolve_identifiers(
     an earlier one asks for): any order or repetition of the same request ends in the same graph
     (contract A3.8), as clients re-send failed batches in reverse.
     """
-    ordered = sorted(set(identifier_sets), key=_canonical_order)
+    distinct = set(identifier_sets)
+    if len(distinct) == 1:
+        resolve_one(profiles, distinct.pop(), now)
+        return
+    ordered = sorted(distinct, key=_canonical_order)
     refused_before = len(profiles.refusals)
     for _ in range(_MAX_PASSES):
         owners_before = dict(profiles.owners)
@@ -59,7 +63,7 @@ def resolve_identifiers(
         for identifiers in ordered:
             resolve_one(profiles, identifiers, now)
         has_conflict = len(profiles.refusals) > refused_before
-        if len(ordered) == 1 or not has_conflict or profiles.owners == owners_before:
+        if not has_conflict or profiles.owners == owners_before:
             return
 
 
