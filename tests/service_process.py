@@ -32,15 +32,17 @@ class ServiceProcess:
         self,
         folder: Path,
         *arguments: str,
+        python: str = sys.executable,
         program: tuple[str, ...] = ("-m", "consent.cli"),
         **environment: str,
     ) -> None:
-        """folder: where its log goes; program: what Python runs; environment: settings."""
+        """folder: where it runs and its log goes; program: what Python runs."""
+        self._folder = folder
         self.port = free_port()
         self.log_path = folder / f"service-{self.port}.log"
         self.output_path = folder / f"service-{self.port}.out"
-        self._command = [sys.executable, *program, "serve", "--port", str(self.port), *arguments]
-        inherited = {"PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV"}
+        self._command = [python, *program, "serve", "--port", str(self.port), *arguments]
+        inherited = {"PATH", "HOME", "LANG", "PYTHONPATH"}
         self._environment = {
             **{name: value for name, value in os.environ.items() if name in inherited},
             **environment,
@@ -72,6 +74,7 @@ class ServiceProcess:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environment,
+                cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=log,

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import asyncpg
 
-from audience.server.embedded_postgres import EmbeddedDatabase
+from audience.server.embedded_postgres import EmbeddedDatabase, Lease, join
 
 REPOSITORY = Path(__file__).parents[2]
 #: Tests need no durability but where they cut the power, which is nowhere.
@@ -63,6 +63,11 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         loop.close()
 
 
+def quick_join(data_dir: Path) -> Lease:
+    """A lease of a server that starts quickly."""
+    return join(data_dir, server_settings=QUICK)
+
+
 def until(fact: Callable[[], Any], what: str) -> Any:
     """The first true value of the fact; fails when it does not come true."""
     deadline = time.monotonic() + _WITHIN_SECONDS
@@ -81,6 +86,16 @@ def server_processes(data_dir: Path) -> set[int]:
             if (process / "cwd").samefile(data):
                 found.add(int(process.name))
     return found
+
+
+def open_sockets(pid: int) -> set[str]:
+    """The numbers of the sockets a process has open, as in /proc/net."""
+    targets = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        # A connection may be closed meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            targets.add(str(file.readlink()))
+    return {target[8:-1] for target in targets if target.startswith("socket:[")}
 
 
 def postmaster(data_dir: Path) -> int:
@@ -129,6 +144,11 @@ class LeaseProcess:
             **{"cwd": "/", **options},
         )
         self._answer: dict[str, Any] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     @property
     def answer(self) -> dict[str, Any]:
