@@ -104,11 +104,7 @@ def parse_value(
         return _parse_number(raw, path)
     if operator == "between":
         return _parse_range(raw, path)
-    if operator in MOMENT_OPERATORS and isinstance(raw, str):
-        if parse_moment(raw, UTC) is None:
-            refuse(path, "must be a time like 2026-01-31T12:30:00Z or a date, years 1000 to 8999")
-        return raw
-    return _parse_relative(operator, raw, path)
+    return _parse_time(operator, raw, path)
 
 
 def _parse_scalar(raw: object, kind: Kind, path: str) -> Scalar:
@@ -156,6 +152,14 @@ def _parse_pattern(raw: object, path: str, compile_pattern: CompilePattern) -> s
         message = f"{path} is not a pattern RE2 can read ({error}), expected RE2 syntax"
         raise Invalid(message, path=path) from error
     return pattern
+
+
+def _parse_time(operator: str, raw: object, path: str) -> str | RelativeTime:
+    if operator not in MOMENT_OPERATORS or not isinstance(raw, str):
+        return _parse_relative(operator, raw, path)
+    if parse_moment(raw, UTC) is None:
+        refuse(path, "must be a time like 2026-01-31T12:30:00Z or a date, years 1000 to 8999")
+    return raw
 
 
 def _parse_relative(operator: str, raw: object, path: str) -> RelativeTime:

@@ -6,7 +6,7 @@ Source: contract G2.11.
 
 from collections.abc import Callable
 
-import re2
+import re2  # type: ignore[import-untyped]
 
 #: A compiled pattern may take this much memory; a larger one is refused as a bad pattern.
 MAX_PATTERN_BYTES = 1 << 20

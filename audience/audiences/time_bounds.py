@@ -2,8 +2,8 @@
 
 Pure: standard library only. A bound answers "which moments lie at or after me, now?"; it also says
 when the answer for one moment may change next, so that nothing has to be asked before. Days, weeks
-and months are calendar time in the app's zone, so such a bound may jump, even back (clocks set back,
-31 March less a month).
+and months are calendar time in the app's zone, so such a bound may jump, even back (clocks set
+back, 31 March less a month).
 """
 
 from dataclasses import dataclass

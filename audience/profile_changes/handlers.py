@@ -1,6 +1,5 @@
 """Public writes: attributes (contract D1.4), and the analytics trackers that SDKs call first."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
 
@@ -8,20 +7,12 @@ import orjson
 from aiohttp import web
 from email_validator import EmailNotValidError, validate_email
 
-from audience.errors import Unavailable
-from audience.profile_changes import storage
 from audience.profile_changes.items import Skip, parse_items
-from audience.profile_changes.operations import (
-    Counts,
-    SkippedStrictly,
-    WriteRequest,
-    WriteResult,
-    write_batch,
-)
+from audience.profile_changes.operations import SkippedStrictly, WriteRequest
+from audience.profile_changes.writer import Writer
 from audience.profiles.identifiers import normalise_email
-from audience.server import clock, metrics
+from audience.server import metrics
 from audience.server.batcher import Batcher
-from audience.server.database import HeldConnection
 from audience.server.keys import DATABASE, SETTINGS
 from audience.server.request_body import drain, read_json
 
@@ -38,72 +29,11 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
         writer.write,
         max_weight=_MAX_BATCH_WEIGHT,
         on_batch=metrics.BATCH_SIZE.labels("writes").observe,
-        settle=writer.unlock,
+        settle=writer.settle,
     )
     yield
     await app[_WRITES].close()
     await writer.close()
-
-
-class Writer:
-    """Writes batches on one connection, under the locks of their apps."""
-
-    def __init__(self, held: HeldConnection) -> None:
-        """held: a connection of the writer's own."""
-        self._held = held
-        self._locked: list[str] = []
-
-    async def write(self, requests: Sequence[WriteRequest]) -> list[list[Skip] | BaseException]:
-        """Write the requests in one transaction; if that fails, each in its own.
-
-        So one poisonous request never fails its neighbours. While the database is away, all fail.
-        The locks are held on return, see `unlock`.
-        """
-        try:
-            return [*await self._write(requests)]
-        except Unavailable:
-            raise
-        except Exception as error:
-            if len(requests) == 1:
-                raise
-            results: list[list[Skip] | BaseException] = []
-            for request in requests:
-                try:
-                    results += await self._write([request])
-                except Exception as alone:  # noqa: BLE001 - this request's own answer
-                    alone.__context__ = error
-                    results.append(alone)
-            return results
-
-    async def unlock(self) -> None:
-        """Let others write to the apps of the last batch; after its answers are on their way."""
-        if self._locked:
-            locked, self._locked = self._locked, []
-            async with self._held.use() as conn:
-                await storage.unlock_apps(conn, locked)
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._held.close()
-
-    async def _write(self, requests: Sequence[WriteRequest]) -> list[WriteResult]:
-        counts = Counts()
-        await self.unlock()
-        app_ids = sorted({app_id for request in requests for app_id in request.app_ids()})
-        try:
-            async with self._held.use() as conn:
-                await storage.lock_apps(conn, app_ids)
-                self._locked = app_ids
-                results = await write_batch(conn, requests, clock.now, counts)
-        except (Unavailable, asyncio.CancelledError):
-            # The connection is gone, and the locks with it.
-            self._locked = []
-            raise
-        if counts.merges:
-            metrics.MERGES.inc(counts.merges)
-        for reason, count in counts.refusals.items():
-            metrics.MERGE_REFUSALS.labels(reason).inc(count)
-        return results
 
 
 async def modify_attributes(request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from aiohttp.test_utils import TestClient
 
-from audience.profile_changes import operations
+from audience.profile_changes import operations, storage, writer
 from audience.profile_changes.items import Item
 from audience.server.database import Database
 from audience.server.settings import Settings
@@ -159,3 +159,33 @@ async def test_waiting_for_a_lock_too_long_is_503(app: App) -> None:
         assert answer.status == 503
         assert answer.headers["Retry-After"] == "1"
     assert await app.write({"user_id": "m"}) == (204, "")
+
+
+async def test_a_new_connection_takes_its_locks_anew(
+    app: App,
+    recorded: tuple[TestClient[Any, Any], Recorder],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("_LINGER_SECONDS", "_LONGEST_HOLD_SECONDS", "_CONTENDED_WAIT_SECONDS"):
+        monkeypatch.setattr(writer, name, 60)
+    client, recorder = recorded
+    for _ in range(2):
+        answer = await client.post("/data/tracker/attributes/", data=_body(app, {"user_id": "m"}))
+        assert answer.status == 204
+    assert recorder.statements.count(storage.LOCK_APPS) == 1
+    held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    assert await app.rows.fetchval(f"SELECT pg_terminate_backend(({held}))")
+    while await app.rows.fetch(held):
+        await asyncio.sleep(0.01)
+    recorder.statements.clear()
+    while answer.status != 204 or not recorder.statements:
+        answer = await client.post("/data/tracker/attributes/", data=_body(app, {"user_id": "m"}))
+    sent = [text for text in recorder.statements if text in (storage.LOCK_APPS, storage.LOAD_APP)]
+    assert sent == [storage.LOCK_APPS, storage.LOAD_APP]
+
+
+async def test_nobody_waits_long_for_a_writer_without_work(app: App) -> None:
+    await app.write({"user_id": "m"})
+    async with _together(app):
+        assert await app.count("profiles") == 1
+    assert await app.write({"user_id": "n"}) == (204, "")
