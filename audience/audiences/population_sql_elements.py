@@ -27,7 +27,7 @@ from audience.audiences.time_windows import Ends, window_of
 #: Makes an expression over the given SQL expression of one value.
 Expression = Callable[[str], str]
 
-_SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_SIGNS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 #: Cuts digits after the sixth and makes a time without a zone UTC; the zone is the last 1 or 6.
 _FRACTION = "'^(.{19}(?:[.][0-9]{1,6})?)[0-9]*(.*)$', '\\1\\2'"
 
@@ -85,10 +85,9 @@ def element_sql(leaf: Leaf, parameters: Parameters, now: datetime, zone: tzinfo)
             text=_text_window(ends, parameters, zone), moment=_moment_window(ends, parameters)
         )
     operand = comparable_value(leaf)
-    values = operand if isinstance(operand, tuple) else (operand,)
-    if isinstance(values[0], str):
+    if isinstance(operand[0] if isinstance(operand, tuple) else operand, str):
         return _text_element(positive, operand, parameters)
-    return _number_element(positive, values, parameters)
+    return _number_element(positive, operand, parameters)
 
 
 def _text_element(positive: str, operand: Any, parameters: Parameters) -> ElementSql:
@@ -136,29 +135,33 @@ def _folded(positive: str, needle: str, parameters: Parameters) -> Expression:
     return expression
 
 
-def _number_element(positive: str, values: tuple[Any, ...], parameters: Parameters) -> ElementSql:
+def _number_element(positive: str, operand: Any, parameters: Parameters) -> ElementSql:
     """Numbers compare as jsonb (decimal, without a cast); counts, being integers, as numeric."""
 
-    def as_json(value: Any) -> str:
-        return parameters.add(dumps(value), "jsonb")
+    def as_json(wanted: Any) -> str:
+        if isinstance(wanted, tuple):
+            return parameters.add([dumps(value) for value in wanted], "jsonb[]")
+        return parameters.add(dumps(wanted), "jsonb")
 
-    def as_numeric(value: Any) -> str:
-        return parameters.add(Decimal(repr(value)), "numeric")
+    def as_numeric(wanted: Any) -> str:
+        if isinstance(wanted, tuple):
+            return parameters.add([Decimal(repr(value)) for value in wanted], "numeric[]")
+        return parameters.add(Decimal(repr(wanted)), "numeric")
 
     return ElementSql(
-        number=_comparison(positive, values, as_json),
-        amount=_comparison(positive, values, as_numeric),
-        equal_json=(lambda: as_json(values[0])) if positive == "eq" else None,
+        number=_comparison(positive, operand, as_json),
+        amount=_comparison(positive, operand, as_numeric),
+        equal_json=(lambda: as_json(operand)) if positive == "eq" else None,
     )
 
 
-def _comparison(positive: str, values: tuple[Any, ...], add: Callable[[Any], str]) -> Expression:
+def _comparison(positive: str, operand: Any, add: Callable[[Any], str]) -> Expression:
     if positive == "between":
-        low, high = values
+        low, high = operand
         return lambda value: f"({value} >= {add(low)} AND {value} <= {add(high)})"
-    if positive in _SIGNS:
-        return lambda value: f"{value} {_SIGNS[positive]} {add(values[0])}"
-    return lambda value: f"{value} IN ({', '.join(add(wanted) for wanted in values)})"
+    if positive == "in":
+        return lambda value: f"{value} = ANY({add(operand)})"
+    return lambda value: f"{value} {_SIGNS[positive]} {add(operand)}"
 
 
 def _moment_window(ends: Ends, parameters: Parameters) -> Expression:

@@ -101,7 +101,9 @@ def stored_value(
     if not field.keys:
         if field.kind == "time":
             return TimeColumn(column)
-        return StoredValue(f"to_jsonb({column})", f"({column})", field.may_be_list)
+        # A column of lists is never a single text.
+        text = "NULL::text" if field.kind == "texts" else column
+        return StoredValue(f"to_jsonb({column})", text, field.may_be_list)
     *outer, last = (parameters.add(key, "text") for key in field.keys)
     inside = " -> ".join([column, *outer])
     return StoredValue(f"({inside} -> {last})", f"({inside} ->> {last})", field.may_be_list)

@@ -64,7 +64,7 @@ class _AppChange:
     types: AttributeTypes
 
     def is_one_statement(self) -> bool:
-        """True when saving it is one statement, which needs no transaction around it."""
+        """True when `touch_profiles` saves it whole, which needs no transaction around it."""
         return not self.types.new and self.profiles.only_touches()
 
 
@@ -86,10 +86,12 @@ async def write_batch(
     changes = await _load(conn, requests)
     moment = now()
     results = [_apply(request, changes, moment) for request in requests]
-    if len(changes) == 1 and all(change.is_one_statement() for change in changes.values()):
-        await _save(conn, changes, moment)
+    sets = {app_id: change.profiles for app_id, change in changes.items()}
+    if all(change.is_one_statement() for change in changes.values()):
+        await profile_storage.touch_profiles(conn, sets)
     else:
         async with conn.transaction():
+            await profile_storage.touch_profiles(conn, sets)
             await _save(conn, changes, moment)
     for change in changes.values():
         counts.merges += len(change.profiles.merges)
@@ -126,6 +128,7 @@ async def undo_merge_by_id(
     restored, corrected = undo_merge(profiles, merge, [row for _, row in later], now)
     for (key, _), document in zip(later, corrected, strict=True):
         await ledger.save_merge_documents(conn, app_id, key, document)
+    await profile_storage.touch_profiles(conn, {app_id: profiles})
     await profile_storage.save_profile_set(conn, app_id, profiles, now)
     await ledger.mark_merge_undone(conn, app_id, merge_id, now)
     return restored
@@ -165,10 +168,7 @@ async def _load(
             identifiers.setdefault(item.app_id, set()).update(item.identifiers)
             names.setdefault(item.app_id, set()).update(entry.name for entry in item.entries)
     changes: dict[str, _AppChange] = {}
-    for app_id in sorted(identifiers):
-        app = await storage.load_app(conn, app_id, identifiers[app_id], names[app_id])
-        if app is None:
-            continue
+    for app_id, app in (await storage.load_apps(conn, identifiers, names)).items():
         types = AttributeTypes(known=app.types)
         if len(app.types) < len(names[app_id]):
             count = await attribute_storage.count_attribute_definitions(conn, app_id)

@@ -5,8 +5,8 @@ transaction, and the usual batch, which only changes attributes, is one statemen
 itself. The same lock as `profiles/storage.py` takes for a transaction: one keeps the other out.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import asyncpg
 import orjson
@@ -16,44 +16,57 @@ from audience.profiles.identifiers import Identifier
 from audience.profiles.profile import Profile
 from audience.profiles.storage import PROFILE_COLUMNS, app_lock_key, profile_of
 
-# Keys are taken in the order given, so that two sessions never wait for each other.
-LOCK_APPS = "SELECT pg_advisory_lock(key) FROM unnest($1::bigint[]) AS key"
-UNLOCK_APPS = "SELECT pg_advisory_unlock(key) FROM unnest($1::bigint[]) AS key"
-
-# One row for the app, if it may be written to, then one per profile. LATERAL with LIMIT 1 makes the
-# planner look each key up, whatever it believes about the app.
-LOAD_APP = f"""
-SELECT a.organization_id::text AS organization_id, a.blocked_identifier_values, (
-    SELECT json_object_agg(d.attribute_name, d.value_type)::text
-    FROM unnest($4::text[]) AS wanted(attribute_name)
-    CROSS JOIN LATERAL (
-        SELECT t.attribute_name, t.value_type FROM attribute_definitions t
-        WHERE t.app_id = $1 AND t.field_type = 'attributes'
-            AND t.attribute_name = wanted.attribute_name
-        LIMIT 1
-    ) d
-) AS types, {PROFILE_COLUMNS}
-FROM apps a LEFT JOIN profiles p ON false
-WHERE a.app_id = $1 AND a.is_audience_manager_enabled
+# The first part is done before the second one. Keys are taken in the order given, so that two
+# sessions never wait for each other.
+SWITCH_APPS = """
+SELECT pg_advisory_unlock(key)::text FROM unnest($1::bigint[]) AS key
 UNION ALL
-SELECT NULL, NULL, NULL, {PROFILE_COLUMNS}
+SELECT pg_advisory_lock(key)::text FROM unnest($2::bigint[]) AS key
+"""
+
+# One row per app that may be written to, then one per profile. One statement for all apps of the
+# batch: round trips are what a batch waits for. LATERAL with LIMIT 1 makes the planner look each
+# key up, whatever it believes about the app.
+LOAD_APPS = f"""
+SELECT a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_id,
+    a.blocked_identifier_values, (
+        SELECT json_object_agg(d.attribute_name, d.value_type)::text
+        FROM unnest($5::uuid[], $6::text[]) AS wanted(app_id, attribute_name)
+        CROSS JOIN LATERAL (
+            SELECT t.attribute_name, t.value_type FROM attribute_definitions t
+            WHERE t.app_id = wanted.app_id AND t.field_type = 'attributes'
+                AND t.attribute_name = wanted.attribute_name
+            LIMIT 1
+        ) d
+        WHERE wanted.app_id = a.app_id
+    ) AS types, {PROFILE_COLUMNS}
+FROM unnest($1::uuid[]) AS asked(app_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM apps WHERE app_id = asked.app_id AND is_audience_manager_enabled LIMIT 1
+) a
+LEFT JOIN profiles p ON false
+UNION ALL
+SELECT ids.app_id::text, NULL, NULL, NULL, {PROFILE_COLUMNS}
 FROM (
-    SELECT DISTINCT found.profile_id
-    FROM unnest($2::text[], $3::text[]) AS wanted(identifier_name, identifier_value)
+    SELECT DISTINCT wanted.app_id, found.profile_id
+    FROM unnest($2::uuid[], $3::text[], $4::text[])
+        AS wanted(app_id, identifier_name, identifier_value)
     CROSS JOIN LATERAL (
         SELECT i.profile_id FROM profile_identifiers i
-        WHERE i.app_id = $1 AND i.identifier_name = wanted.identifier_name
+        WHERE i.app_id = wanted.app_id AND i.identifier_name = wanted.identifier_name
             AND i.identifier_value = wanted.identifier_value
         LIMIT 1
     ) found
 ) ids
 CROSS JOIN LATERAL (
-    SELECT * FROM profiles q WHERE q.app_id = $1 AND q.profile_id = ids.profile_id LIMIT 1
+    SELECT * FROM profiles q
+    WHERE q.app_id = ids.app_id AND q.profile_id = ids.profile_id
+    LIMIT 1
 ) p
 """  # noqa: S608 - the column list is a constant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoadedApp:
     """What a batch must know of an app.
 
@@ -64,43 +77,50 @@ class LoadedApp:
     organization_id: str
     also_blocked: frozenset[str]
     types: dict[str, ValueType | None]
-    profiles: list[Profile]
+    profiles: list[Profile] = field(default_factory=list)
 
 
-async def lock_apps(conn: asyncpg.Connection, app_ids: Iterable[str]) -> None:
-    """Wait until this session is the only one that changes profiles of these apps.
+async def switch_locks(
+    conn: asyncpg.Connection, unlocked: Iterable[str], locked: Iterable[str]
+) -> None:
+    """Release some apps' locks, then wait for others'.
 
-    Held until `unlock_apps`, counted, or until the connection ends.  Locks in one order everywhere,
+    Afterwards this session is the only one that changes profiles of the locked apps, until they are
+    released or the connection ends.  Locks in one order everywhere, and waits while holding none,
     so two callers never deadlock.  Without it two sessions read the same profile, both change it,
     and one change is lost; or both make a profile for the same new identifier.
     """
-    await conn.fetch(LOCK_APPS, sorted(app_lock_key(app_id) for app_id in app_ids))
+    released = [app_lock_key(app_id) for app_id in unlocked]
+    wanted = sorted(app_lock_key(app_id) for app_id in locked)
+    await conn.fetch(SWITCH_APPS, released, wanted)
 
 
-async def unlock_apps(conn: asyncpg.Connection, app_ids: Iterable[str]) -> None:
-    """Let others change profiles of these apps again."""
-    await conn.fetch(UNLOCK_APPS, [app_lock_key(app_id) for app_id in app_ids])
-
-
-async def load_app(
+async def load_apps(
     conn: asyncpg.Connection,
-    app_id: str,
-    identifiers: Collection[Identifier],
-    attribute_names: Collection[str],
-) -> LoadedApp | None:
-    """The app with the profiles that hold any of the identifiers; one statement.
+    identifiers: Mapping[str, Collection[Identifier]],
+    attribute_names: Mapping[str, Collection[str]],
+) -> dict[str, LoadedApp]:
+    """{app_id: the app with the profiles that hold any of its identifiers}; one statement.
 
-    None when the app does not exist or has the audience manager switched off.
+    Both arguments are by app_id. Apps that do not exist or have the audience manager switched off
+    are left out.
     """
-    names = [identifier.identifier_name for identifier in identifiers]
-    values = [identifier.identifier_value for identifier in identifiers]
-    rows = await conn.fetch(LOAD_APP, app_id, names, values, list(attribute_names))
-    if not rows or rows[0]["organization_id"] is None:
-        return None
-    app = rows[0]
-    return LoadedApp(
-        app["organization_id"],
-        frozenset(value.lower() for value in app["blocked_identifier_values"]),
-        orjson.loads(app["types"]) if app["types"] else {},
-        [profile_of(row) for row in rows[1:]],
+    wanted = [(app_id, *pair) for app_id, pairs in identifiers.items() for pair in pairs]
+    named = [(app_id, name) for app_id, names in attribute_names.items() for name in names]
+    rows = await conn.fetch(
+        LOAD_APPS,
+        list(identifiers),
+        *([row[column] for row in wanted] for column in range(3)),
+        *([row[column] for row in named] for column in range(2)),
     )
+    apps: dict[str, LoadedApp] = {}
+    for row in rows:
+        if row["organization_id"] is not None:
+            apps[row["loaded_app_id"]] = LoadedApp(
+                row["organization_id"],
+                frozenset(value.lower() for value in row["blocked_identifier_values"]),
+                orjson.loads(row["types"]) if row["types"] else {},
+            )
+        elif row["loaded_app_id"] in apps:
+            apps[row["loaded_app_id"]].profiles.append(profile_of(row))
+    return apps

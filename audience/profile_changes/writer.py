@@ -114,11 +114,11 @@ class Writer:
         """Make sure that this connection holds the locks of the apps."""
         if conn is self._locked_on and app_ids <= self._locked:
             return
-        # Never wait for a lock while holding another one.
-        await self._unlock(conn)
+        released = self._locked if conn is self._locked_on else ()
+        self._locked = set()
         loop = asyncio.get_running_loop()
         started = loop.time()
-        await storage.lock_apps(conn, app_ids)
+        await storage.switch_locks(conn, released, app_ids)
         self._locked, self._locked_on, self._locked_at = app_ids, conn, loop.time()
         if self._locked_at - started > _CONTENDED_WAIT_SECONDS:
             self._contended_until = self._locked_at + _CONTENDED_SECONDS
@@ -127,4 +127,4 @@ class Writer:
         """Release what this connection holds; an earlier connection's locks went with it."""
         locked, self._locked = self._locked, set()
         if conn is self._locked_on and locked:
-            await storage.unlock_apps(conn, locked)
+            await storage.switch_locks(conn, locked, ())

@@ -4,7 +4,7 @@ Statements run on an asyncpg connection, prepared once per connection. `app_id` 
 parameter. Whoever changes profiles holds the app's lock (`lock_apps`) in the same transaction.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -82,11 +82,11 @@ UPDATE profiles p SET updated_at = touched.updated_at, email_as_given = touched.
     analytics_visitor_id = touched.analytics_visitor_id,
     analytics_visitor_seen_at = touched.analytics_visitor_seen_at,
     attributes = touched.attributes, attribute_written_at = touched.attribute_written_at
-FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::timestamptz[], $7::jsonb[],
-    $8::jsonb[])
-    AS touched(profile_id, updated_at, email_as_given, analytics_visitor_id,
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::timestamptz[],
+    $7::jsonb[], $8::jsonb[])
+    AS touched(app_id, profile_id, updated_at, email_as_given, analytics_visitor_id,
         analytics_visitor_seen_at, attributes, attribute_written_at)
-WHERE p.app_id = $1 AND p.profile_id = touched.profile_id
+WHERE p.app_id = touched.app_id AND p.profile_id = touched.profile_id
 """
 
 SAVE_IDENTIFIERS = """
@@ -141,12 +141,11 @@ async def get_profiles(
 async def save_profile_set(
     conn: asyncpg.Connection, app_id: str, profiles: ProfileSet, now: datetime
 ) -> None:
-    """Write everything the set has changed, in at most six kinds of statements; needs the lock.
+    """Write everything the set has changed but what `touch_profiles` writes; needs the lock.
 
     Order matters: new profiles before their identifiers, moved identifiers before the absorbed
     profiles go (a delete takes the identifiers that still point at it along).
     """
-    await touch_profiles(conn, app_id, profiles)
     changed = [profiles.profiles[key] for key in sorted(profiles.changed_profile_ids)]
     if changed:
         await conn.execute(SAVE_PROFILES, app_id, *_profile_columns(changed))
@@ -168,22 +167,28 @@ async def save_profile_set(
         await ledger.save_refusals(conn, app_id, refusals)
 
 
-async def touch_profiles(conn: asyncpg.Connection, app_id: str, profiles: ProfileSet) -> None:
-    """Write the profiles of which only attributes changed; one statement, needs the lock."""
-    ids = profiles.touched_profile_ids - profiles.changed_profile_ids
-    if not ids:
+async def touch_profiles(conn: asyncpg.Connection, sets: Mapping[str, ProfileSet]) -> None:
+    """Write the profiles of which only attributes changed; one statement, needs the locks.
+
+    sets: {app_id: its profiles}.
+    """
+    touched = [
+        (app_id, profiles.profiles[key])
+        for app_id, profiles in sets.items()
+        for key in profiles.touched_profile_ids - profiles.changed_profile_ids
+    ]
+    if not touched:
         return
-    touched = [profiles.profiles[key] for key in ids]
     await conn.execute(
         TOUCH_PROFILES,
-        app_id,
-        [p.profile_id for p in touched],
-        [p.updated_at for p in touched],
-        [p.email_as_given for p in touched],
-        [p.analytics_visitor_id for p in touched],
-        [p.analytics_visitor_seen_at for p in touched],
-        [_json(p.attributes) for p in touched],
-        [_json(p.attribute_written_at) for p in touched],
+        [app_id for app_id, _ in touched],
+        [p.profile_id for _, p in touched],
+        [p.updated_at for _, p in touched],
+        [p.email_as_given for _, p in touched],
+        [p.analytics_visitor_id for _, p in touched],
+        [p.analytics_visitor_seen_at for _, p in touched],
+        [_json(p.attributes) for _, p in touched],
+        [_json(p.attribute_written_at) for _, p in touched],
     )
 
 

@@ -172,7 +172,7 @@ async def test_a_new_connection_takes_its_locks_anew(
     for _ in range(2):
         answer = await client.post("/data/tracker/attributes/", data=_body(app, {"user_id": "m"}))
         assert answer.status == 204
-    assert recorder.statements.count(storage.LOCK_APPS) == 1
+    assert recorder.statements.count(storage.SWITCH_APPS) == 1
     held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
     assert await app.rows.fetchval(f"SELECT pg_terminate_backend(({held}))")
     while await app.rows.fetch(held):
@@ -180,8 +180,10 @@ async def test_a_new_connection_takes_its_locks_anew(
     recorder.statements.clear()
     while answer.status != 204 or not recorder.statements:
         answer = await client.post("/data/tracker/attributes/", data=_body(app, {"user_id": "m"}))
-    sent = [text for text in recorder.statements if text in (storage.LOCK_APPS, storage.LOAD_APP)]
-    assert sent == [storage.LOCK_APPS, storage.LOAD_APP]
+    sent = [
+        text for text in recorder.statements if text in (storage.SWITCH_APPS, storage.LOAD_APPS)
+    ]
+    assert sent == [storage.SWITCH_APPS, storage.LOAD_APPS]
 
 
 async def test_nobody_waits_long_for_a_writer_without_work(app: App) -> None:

@@ -6,10 +6,10 @@ from audience.profile_changes import storage
 from consent.cli import main
 
 
-async def lock_nothing(_conn: object, _app_ids: Iterable[str]) -> None:
+async def lock_nothing(_conn: object, _unlocked: Iterable[str], _locked: Iterable[str]) -> None:
     """Let two sessions change the same profiles at once."""
 
 
-storage.lock_apps = storage.unlock_apps = lock_nothing
+storage.switch_locks = lock_nothing
 
 main()
