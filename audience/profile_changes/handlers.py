@@ -31,6 +31,7 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
         on_batch=metrics.BATCH_SIZE.labels("writes").observe,
         settle=writer.settle,
     )
+    writer.take_also = app[_WRITES].take_also
     yield
     await app[_WRITES].close()
     await writer.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
@@ -39,6 +39,10 @@ class Writer:
         self._contended_until = 0.0
         self._release: asyncio.TimerHandle | None = None
         self._releasing: asyncio.Task[None] | None = None
+        #: Asked for requests that arrived while the locks were waited for (`Batcher.take_also`).
+        self.take_also: Callable[[Callable[[WriteRequest], bool]], list[WriteRequest]] = (
+            lambda _fits: []
+        )
 
     async def write(self, requests: Sequence[WriteRequest]) -> list[list[Skip] | BaseException]:
         """Write the requests in one transaction; if that fails, each in its own.
@@ -49,14 +53,18 @@ class Writer:
         if self._release is not None:
             self._release.cancel()
         async with self._mutex:
+            app_ids = {app_id for request in requests for app_id in request.app_ids()}
+            async with self._held.use() as conn:
+                await self._lock(conn, app_ids)
+            everything = [*requests, *self.take_also(lambda one: one.app_ids() <= self._locked)]
             try:
-                return [*await self._write(requests)]
+                return [*await self._write(everything)]
             except Unavailable:
                 raise
             except Exception as error:
-                if len(requests) == 1:
+                if len(everything) == 1:
                     raise
-                return [await self._write_alone(request, error) for request in requests]
+                return [await self._write_alone(request, error) for request in everything]
 
     async def settle(self) -> None:
         """Release the locks now or in a moment; after the answers of a batch are on their way."""

@@ -63,6 +63,7 @@ class Batcher(Generic[Item, Result]):
         self._on_batch = on_batch
         self._settle = settle
         self._queue: deque[_Waiting[Item, Result]] = deque()
+        self._batch: list[_Waiting[Item, Result]] = []
         self._worker: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -82,6 +83,28 @@ class Batcher(Generic[Item, Result]):
             self._worker = loop.create_task(self._work())
         return answer
 
+    def take_also(self, fits: Callable[[Item], bool]) -> list[Item]:
+        """Items that arrived since the flush began and join its batch; for a flush that waited.
+
+        The flush returns their results after those of the items it was called with. Items that
+        don't fit keep their place in the queue.
+        """
+        weight = sum(entry.weight for entry in self._batch)
+        joined: list[_Waiting[Item, Result]] = []
+        kept: deque[_Waiting[Item, Result]] = deque()
+        while self._queue and weight + self._queue[0].weight <= self._max_weight:
+            entry = self._queue.popleft()
+            if entry.answer.done():
+                continue
+            if fits(entry.item):
+                joined.append(entry)
+                weight += entry.weight
+            else:
+                kept.append(entry)
+        self._queue.extendleft(reversed(kept))
+        self._batch += joined
+        return [entry.item for entry in joined]
+
     async def close(self) -> None:
         """Flush what waits, accept nothing more."""
         self._is_closed = True
@@ -93,10 +116,9 @@ class Batcher(Generic[Item, Result]):
         watchdog = asyncio.get_running_loop().call_later(_LOOK_AFTER_SECONDS, self._shed_late)
         try:
             while self._queue:
-                batch = self._take()
-                if batch:
-                    self._on_batch(len(batch))
-                    await self._flush_batch(batch)
+                self._batch = self._take()
+                if self._batch:
+                    await self._flush_batch(self._batch)
         finally:
             watchdog.cancel()
             self._worker = None
@@ -110,6 +132,7 @@ class Batcher(Generic[Item, Result]):
             results = [_too_late()] * len(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller must hear of it
             results = [error] * len(batch)
+        self._on_batch(len(batch))
         for entry, result in zip(batch, results, strict=True):
             if entry.answer.cancelled():
                 continue

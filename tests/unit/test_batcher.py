@@ -113,3 +113,24 @@ async def test_close_flushes_what_waits_and_accepts_no_more() -> None:
     assert [answer.result() for answer in answers] == [2, 4, 6]
     with pytest.raises(Unavailable):
         subject.submit(4)
+
+
+async def test_a_flush_may_take_what_arrived_while_it_waited() -> None:
+    store = Store()
+    subject: Batcher[int, int]
+
+    async def flush(items: Sequence[int]) -> list[int | BaseException]:
+        store.has_started.set()
+        await store.may_go.wait()
+        return await store.flush([*items, *subject.take_also(lambda item: item < 10)])
+
+    subject = Batcher[int, int](flush, max_weight=4)
+    store.may_go.clear()
+    first = subject.submit(1)
+    await store.has_started.wait()
+    rest = [subject.submit(number) for number in (2, 20, 3, 4, 5)]
+    gone = subject.submit(6)
+    gone.cancel()
+    store.may_go.set()
+    assert await asyncio.gather(first, *rest) == [2, 4, 40, 6, 8, 10]
+    assert store.batches == [[1, 2, 3, 4], [20, 5]]
