@@ -51,6 +51,6 @@ def _may_touch(folding: str, needle: str) -> bool:
     if folding in needle or needle in folding:
         return True
     return any(
-        needle.startswith(folding[cut:])
+        needle.startswith(folding[cut:]) or needle.endswith(folding[:cut])
         for cut in range(1, len(folding))
     )

@@ -7,7 +7,6 @@ repeats the value itself, which may be personal. Source: issue "Audiences", Defi
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
-from math import isfinite
 from typing import Any, NoReturn
 
 from audience.audiences.moments import parse_moment
@@ -117,8 +116,7 @@ def _parse_number(raw: object, path: str, alternative: str = "") -> int | float:
     if (
         not isinstance(raw, int | float)
         or isinstance(raw, bool)
-        or not isfinite(raw)
-        or abs(raw) > MAX_NUMBER
+        or not -MAX_NUMBER <= raw <= MAX_NUMBER
     ):
         refuse(path, f"must be {alternative}a number between -2^53 and 2^53")
     return raw
