@@ -183,7 +183,8 @@ async def test_a_new_connection_takes_its_locks_anew(
     sent = [
         text for text in recorder.statements if text in (storage.SWITCH_APPS, storage.LOAD_APPS)
     ]
-    assert sent == [storage.SWITCH_APPS, storage.LOAD_APPS]
+    # Before these, the load that found the old connection gone may be recorded too.
+    assert sent[-2:] == [storage.SWITCH_APPS, storage.LOAD_APPS]
 
 
 async def test_nobody_waits_long_for_a_writer_without_work(app: App) -> None:
