@@ -85,7 +85,8 @@ def test_every_package_is_pinned() -> None:
 
 
 def test_every_table_says_what_a_row_is() -> None:
-    lines = (ROOT / "audience" / "tables.py").read_text("utf-8").splitlines()
+    sources = [*(ROOT / "audience" / "tables").glob("*.py"), *(ROOT / "consent").glob("tables*")]
+    lines = [line for path in sources for line in path.read_text("utf-8").splitlines()]
     for table in metadata.sorted_tables:
         (position,) = [n for n, line in enumerate(lines) if line == f"{table.name} = Table("]
         assert lines[position - 1].startswith("# "), table.name

@@ -1,0 +1,30 @@
+"""Every table of the audience manager, SQLAlchemy Core, one MetaData; one module per feature.
+
+A table that grows has `app_id` first in its primary key, and no second index starts with `app_id`:
+such an index makes the planner scan a whole app that is younger than the table's statistics
+(ARCHITECTURE.md, decision 4). Statements live in the features' `storage.py`.
+"""
+
+from audience.tables.apps import apps, organizations
+from audience.tables.attributes import attribute_definitions, attribute_whitelist
+from audience.tables.audiences import audience_members
+from audience.tables.columns import metadata
+from audience.tables.profiles import (
+    merge_refusals,
+    profile_identifiers,
+    profile_merges,
+    profiles,
+)
+
+__all__ = [
+    "apps",
+    "attribute_definitions",
+    "attribute_whitelist",
+    "audience_members",
+    "merge_refusals",
+    "metadata",
+    "organizations",
+    "profile_identifiers",
+    "profile_merges",
+    "profiles",
+]

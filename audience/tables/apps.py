@@ -1,0 +1,28 @@
+"""Tables of organizations and apps."""
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Table, Text, Uuid, text
+
+from audience.tables.columns import metadata, moment, texts
+
+# One row is an owner of apps; a batch of writes never spans two (contract D1.11). Never deleted.
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("organization_id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    moment("created_at"),
+)
+
+# One row is a site or application. Deleting it removes everything that is the app's.
+apps = Table(
+    "apps",
+    metadata,
+    Column("app_id", Uuid, primary_key=True),
+    Column("organization_id", Uuid, ForeignKey("organizations.organization_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("is_audience_manager_enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("is_demo", Boolean, nullable=False, server_default=text("false")),
+    texts("blocked_identifier_values"),
+    moment("created_at"),
+    Index("ix__apps__is_demo", "is_demo", unique=True, postgresql_where=text("is_demo")),
+)
