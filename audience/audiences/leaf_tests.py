@@ -3,8 +3,8 @@
 Pure: standard library only. Source: issue "Audiences", Definitions.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
@@ -34,12 +34,10 @@ def _no_member(_audience_id: str) -> bool:
 class Context:
     """What an evaluation needs beside the profile; one serves all audiences of a profile.
 
-    now: aware. consents: {consent type: status}. is_member: asks about another audience, by its
-    lower-case id.
+    now: aware. is_member: asks about another audience, by its lower-case id.
     """
 
     now: datetime
-    consents: Mapping[str, int] = field(default_factory=dict)
     is_member: Callable[[str], bool] = _no_member
 
 
@@ -83,8 +81,6 @@ def reader(field: Field) -> Read:
     match field.keys:
         case (key,) if column == "attributes":
             return lambda profile, _: profile.attributes.get(key)
-        case (consent_type,) if column == "consents":
-            return lambda _, context: context.consents.get(consent_type)
         case (key,):
             return lambda profile, _: getattr(profile, column).get(key)
         case (item_id, member):

@@ -5,7 +5,6 @@ fields and windows. Every name, value and time is a parameter, nothing of a defi
 text. Works on PostgreSQL 15 and later. Source: issue "Audiences", Definitions; architecture 5.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -23,9 +22,6 @@ from audience.audiences.population_sql_values import (
     TimeColumn,
     stored_value,
 )
-
-#: The placeholder of a consent type -> SQL for `p`'s status of that type: an integer, or NULL.
-ConsentStatusSql = Callable[[str], str]
 
 _EVERYBODY = "true"
 
@@ -50,32 +46,22 @@ def compile_population(
     now: datetime,
     timezone: tzinfo,
     first_parameter: int = 2,
-    consent_status: ConsentStatusSql | None = None,
 ) -> PopulationClause:
     """The clause for the members at `now`; relative times are reckoned here, in the app's zone.
 
-    `matches` is not exact: PostgreSQL's expressions are another language than RE2. consent_status:
-    how SQL finds the status of a consent; the package that stores consents passes it (this one
-    knows no such table). Without it, conditions on consents are not exact.
+    `matches` is not exact: PostgreSQL's expressions are another language than RE2.
     """
-    compiler = _Compiler(Parameters(first_parameter), now, timezone, consent_status)
+    compiler = _Compiler(Parameters(first_parameter), now, timezone)
     sql = compiler.node(definition.root, is_wanted=True)
     return PopulationClause(sql, compiler.parameters.values, compiler.is_exact)
 
 
 class _Compiler:
-    def __init__(
-        self,
-        parameters: Parameters,
-        now: datetime,
-        zone: tzinfo,
-        consent_status: ConsentStatusSql | None,
-    ) -> None:
+    def __init__(self, parameters: Parameters, now: datetime, zone: tzinfo) -> None:
         self.parameters = parameters
         self.is_exact = True
         self._now = now
         self._zone = zone
-        self._consent_status = consent_status
 
     def node(self, node: Node, *, is_wanted: bool) -> str:
         """The profiles whose answer is as wanted, and perhaps more.
@@ -94,21 +80,20 @@ class _Compiler:
         if leaf.audience_id is not None:
             wanted = is_membership_wanted(leaf.operator, leaf.value) == is_wanted
             return self._membership(leaf.audience_id, is_wanted=wanted)
-        is_stored = leaf.field.column != "consents" or self._consent_status is not None
-        if not is_stored or not is_expressible(leaf):
+        if not is_expressible(leaf):
             self.is_exact = False
-            return self._narrowing(leaf, is_stored=is_stored, is_wanted=is_wanted)
-        value = stored_value(leaf.field, self.parameters, self._consent_status)
+            return self._narrowing(leaf, is_wanted=is_wanted)
+        value = stored_value(leaf.field, self.parameters)
         element = element_sql(leaf, self.parameters, self._now, self._zone)
         answer = _answer(leaf, value, element)
         return answer if is_wanted else f"(NOT {answer})"
 
-    def _narrowing(self, leaf: Leaf, *, is_stored: bool, is_wanted: bool) -> str:
+    def _narrowing(self, leaf: Leaf, *, is_wanted: bool) -> str:
         """A leaf that SQL can't decide: a missing value at least has a known answer."""
         is_positive = leaf.operator not in POSITIVE_OF
-        if not is_stored or is_positive != is_wanted:
+        if is_positive != is_wanted:
             return _EVERYBODY
-        return stored_value(leaf.field, self.parameters, self._consent_status).is_present()
+        return stored_value(leaf.field, self.parameters).is_present()
 
     def _membership(self, audience_id: str, *, is_wanted: bool) -> str:
         placeholder = self.parameters.add(audience_id, "uuid")

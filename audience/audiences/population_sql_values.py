@@ -3,7 +3,6 @@
 No statements, only expressions; names of attributes, forms, goals are parameters.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from audience.audiences.fields import Field
@@ -88,14 +87,8 @@ class TimeColumn:
         return _NOTHING if element.moment is None else element.moment(self.column)
 
 
-def stored_value(
-    field: Field, parameters: Parameters, consent_status: Callable[[str], str] | None
-) -> StoredValue | TimeColumn:
-    """Where the field's value stands; consents need `consent_status`."""
-    if field.column == "consents":
-        assert consent_status is not None, "population_sql asks only then"  # noqa: S101
-        status = consent_status(parameters.add(field.keys[0], "text"))
-        return StoredValue(f"to_jsonb({status})", f"({status})::text", may_be_list=False)
+def stored_value(field: Field, parameters: Parameters) -> StoredValue | TimeColumn:
+    """Where the field's value stands."""
     # Columns come from a fixed list, never from a definition.
     column = f"p.{field.column}"
     if not field.keys:

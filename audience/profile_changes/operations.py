@@ -14,7 +14,14 @@ from audience.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
 from audience.profile_changes import storage
 from audience.profile_changes.decide import AttributeTypes, modify_attributes
 from audience.profile_changes.items import Item, Items, Skip
+from audience.profile_changes.save import save_changes
 from audience.profile_changes.storage import LoadedApp
+from audience.profile_changes.visitor_consents import (
+    VisitorConsents,
+    apply_visitor_consents,
+    load_holder,
+    set_consents,
+)
 from audience.profiles import storage as profile_storage
 from audience.profiles.identifiers import Identifier
 from audience.profiles.ledger import storage as ledger
@@ -128,10 +135,33 @@ async def undo_merge_by_id(
     restored, corrected = undo_merge(profiles, merge, [row for _, row in later], now)
     for (key, _), document in zip(later, corrected, strict=True):
         await ledger.save_merge_documents(conn, app_id, key, document)
-    await profile_storage.touch_profiles(conn, {app_id: profiles})
-    await profile_storage.save_profile_set(conn, app_id, profiles, now)
+    await save_changes(conn, app_id, profiles, now)
     await ledger.mark_merge_undone(conn, app_id, merge_id, now)
     return restored
+
+
+async def set_profile_consents(
+    conn: asyncpg.Connection,
+    app_id: str,
+    analytics_visitor_id: str,
+    state: VisitorConsents,
+    now: datetime,
+) -> bool:
+    """Let the visitor's profile know what the visitor has decided; audiences follow at once.
+
+    state: the whole state and when it was decided; replaces what the profile knew, but an older
+    one never a newer one.  analytics_visitor_id: lower-case.  False when nobody holds it or a newer
+    state is known: then nothing is changed, no profile is made.  On repeat: the same state.
+    conn: with an open transaction; takes the app's lock until its end (`server.database.raw` gives
+    the connection below a Core transaction).
+    """
+    await profile_storage.lock_apps(conn, [app_id])
+    profiles = ProfileSet(new_profile_id=new_id)
+    await load_holder(conn, app_id, analytics_visitor_id, profiles)
+    if not set_consents(profiles, analytics_visitor_id, state, now):
+        return False
+    await save_changes(conn, app_id, profiles, now)
+    return True
 
 
 async def _later_merges(
@@ -183,6 +213,7 @@ async def _save(conn: asyncpg.Connection, changes: dict[str, _AppChange], now: d
     for app_id, change in changes.items():
         if change.types.new:
             await attribute_storage.save_attribute_types(conn, app_id, change.types.new, now)
+        await apply_visitor_consents(conn, app_id, change.profiles)
         await profile_storage.save_profile_set(conn, app_id, change.profiles, now)
 
 

@@ -5,6 +5,7 @@ Pure: standard library only. Source: contract A3.6, decision 4.
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from audience.profiles.profile import Facts, Profile
@@ -14,12 +15,14 @@ def merge_profiles(survivor: Profile, absorbed: Profile) -> Profile:
     """The document of both profiles; keeps the survivor's id, changes neither input.
 
     attributes: per name the value with the newest write time, an empty one never wins over a value;
-    lists united; forms: newest per id; analytics: newest snapshot; goals, ecommerce and revenue are
-    sums; the first visit is the earliest, the last the latest.  Source: contract A3.6, decision 4.
+    lists united; forms: newest per id; analytics and consents: newest state; goals, ecommerce and
+    revenue are sums; the first visit is the earliest, the last the latest.  Source: contract A3.6,
+    decision 4.
     """
     attributes, written_at = merge_attributes(survivor, absorbed)
     newer = absorbed if _seen_later(absorbed, survivor) else survivor
-    newest_facts = absorbed if _snapshot_later(absorbed, survivor) else survivor
+    newest_facts = absorbed if _later(absorbed.analytics_at, survivor.analytics_at) else survivor
+    decided = absorbed if _later(absorbed.consents_at, survivor.consents_at) else survivor
     return Profile(
         profile_id=survivor.profile_id,
         created_at=min(survivor.created_at, absorbed.created_at),
@@ -47,6 +50,8 @@ def merge_profiles(survivor: Profile, absorbed: Profile) -> Profile:
         },
         ecommerce=_sum_facts(survivor.ecommerce, absorbed.ecommerce),
         generic=_sum_facts(survivor.generic, absorbed.generic),
+        consents=decided.consents,
+        consents_at=decided.consents_at,
         stored_bytes=survivor.stored_bytes + absorbed.stored_bytes,
     )
 
@@ -85,10 +90,8 @@ def _seen_later(one: Profile, other: Profile) -> bool:
     )
 
 
-def _snapshot_later(one: Profile, other: Profile) -> bool:
-    if one.analytics_at is None:
-        return False
-    return other.analytics_at is None or one.analytics_at > other.analytics_at
+def _later(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and (other is None or one > other)
 
 
 def _newest_forms(one: dict[str, Facts], other: dict[str, Facts]) -> dict[str, Facts]:

@@ -27,7 +27,8 @@ class Profile:
     microseconds since 1970} for the same names. email is in comparable form, email_as_given as
     somebody typed it. Lists of identifiers are in order of first sight.
     forms: {form_id: {"timestamp", "url"}}; analytics: {key: str}; visits, goals, ecommerce,
-    generic: contract B11-B15. stored_bytes: size of `attributes` when it was loaded.
+    generic: contract B11-B15. consents: {consent type: status (contract H3)}, the whole state as
+    decided at consents_at. stored_bytes: size of `attributes` when it was loaded.
     """
 
     profile_id: str
@@ -49,6 +50,8 @@ class Profile:
     goals: dict[str, Facts] = field(default_factory=dict)
     ecommerce: Facts = field(default_factory=dict)
     generic: Facts = field(default_factory=dict)
+    consents: dict[str, int] = field(default_factory=dict)
+    consents_at: datetime | None = None
     stored_bytes: int = 0
 
     def identifiers(self) -> list[Identifier]:
@@ -63,7 +66,13 @@ class Profile:
         return found
 
 
-_MOMENTS = ("created_at", "updated_at", "analytics_visitor_seen_at", "analytics_at")
+_MOMENTS = (
+    "created_at",
+    "updated_at",
+    "analytics_visitor_seen_at",
+    "analytics_at",
+    "consents_at",
+)
 
 
 def to_record(profile: Profile) -> Facts:
@@ -79,7 +88,8 @@ def from_record(record: Facts) -> Profile:
     """The profile that `to_record` wrote."""
     members = dict(record)
     for name in _MOMENTS:
-        if members[name] is not None:
+        # A record of an earlier version has no consents.
+        if members.get(name) is not None:
             members[name] = datetime.fromisoformat(members[name])
     return Profile(**members)
 

@@ -21,7 +21,7 @@ PROFILE_COLUMNS = """p.profile_id, p.created_at, p.updated_at, p.user_id, p.emai
     p.attributes::text AS attributes, p.attribute_written_at::text AS attribute_written_at,
     p.forms::text AS forms, p.analytics::text AS analytics, p.analytics_at,
     p.visits::text AS visits, p.goals::text AS goals, p.ecommerce::text AS ecommerce,
-    p.generic::text AS generic"""
+    p.generic::text AS generic, p.consents::text AS consents, p.consents_at"""
 
 # Keys are taken in the order given, so that two transactions never wait for each other.
 LOCK_APPS = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
@@ -52,19 +52,20 @@ SAVE_PROFILES = """
 INSERT INTO profiles AS stored (app_id, profile_id, created_at, updated_at, user_id, email,
     email_as_given, device_ids, analytics_visitor_ids, analytics_visitor_id,
     analytics_visitor_seen_at, attributes, attribute_written_at, forms, analytics, analytics_at,
-    visits, goals, ecommerce, generic)
+    visits, goals, ecommerce, generic, consents, consents_at)
 SELECT $1, profile_id, created_at, updated_at, user_id, email, email_as_given,
     ARRAY(SELECT jsonb_array_elements_text(device_ids)),
     ARRAY(SELECT jsonb_array_elements_text(analytics_visitor_ids)),
     analytics_visitor_id, analytics_visitor_seen_at, attributes, attribute_written_at, forms,
-    analytics, analytics_at, visits, goals, ecommerce, generic
+    analytics, analytics_at, visits, goals, ecommerce, generic, consents, consents_at
 FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
     $8::jsonb[], $9::jsonb[], $10::text[], $11::timestamptz[], $12::jsonb[], $13::jsonb[],
     $14::jsonb[], $15::jsonb[], $16::timestamptz[], $17::jsonb[], $18::jsonb[], $19::jsonb[],
-    $20::jsonb[])
+    $20::jsonb[], $21::jsonb[], $22::timestamptz[])
     AS changed(profile_id, created_at, updated_at, user_id, email, email_as_given, device_ids,
         analytics_visitor_ids, analytics_visitor_id, analytics_visitor_seen_at, attributes,
-        attribute_written_at, forms, analytics, analytics_at, visits, goals, ecommerce, generic)
+        attribute_written_at, forms, analytics, analytics_at, visits, goals, ecommerce, generic,
+        consents, consents_at)
 ON CONFLICT (app_id, profile_id) DO UPDATE SET
     created_at = excluded.created_at, updated_at = excluded.updated_at,
     user_id = excluded.user_id, email = excluded.email, email_as_given = excluded.email_as_given,
@@ -74,7 +75,7 @@ ON CONFLICT (app_id, profile_id) DO UPDATE SET
     attributes = excluded.attributes, attribute_written_at = excluded.attribute_written_at,
     forms = excluded.forms, analytics = excluded.analytics, analytics_at = excluded.analytics_at,
     visits = excluded.visits, goals = excluded.goals, ecommerce = excluded.ecommerce,
-    generic = excluded.generic
+    generic = excluded.generic, consents = excluded.consents, consents_at = excluded.consents_at
 """
 
 TOUCH_PROFILES = """
@@ -215,6 +216,8 @@ def profile_of(row: asyncpg.Record) -> Profile:
         goals=_facts(row["goals"]),
         ecommerce=_facts(row["ecommerce"]),
         generic=_facts(row["generic"]),
+        consents=_facts(row["consents"]),
+        consents_at=row["consents_at"],
         stored_bytes=len(attributes),
     )
 
@@ -252,4 +255,6 @@ def _profile_columns(changed: Sequence[Profile]) -> list[list[Any]]:
         [_json(p.goals) for p in changed],
         [_json(p.ecommerce) for p in changed],
         [_json(p.generic) for p in changed],
+        [_json(p.consents) for p in changed],
+        [p.consents_at for p in changed],
     ]

@@ -84,6 +84,8 @@ def without_share(document: Profile, absorbed: Profile, base: Profile) -> Profil
     result.forms = _without_forms(document, absorbed, base)
     if document.analytics_at is not None and document.analytics_at == absorbed.analytics_at:
         result.analytics, result.analytics_at = base.analytics, base.analytics_at
+    if document.consents_at is not None and document.consents_at == absorbed.consents_at:
+        result.consents, result.consents_at = base.consents, base.consents_at
     result.visits = _without_visits(document.visits, absorbed.visits, base.visits)
     result.goals = {
         goal_id: facts

@@ -7,7 +7,12 @@ such an index makes the planner scan a whole app that is younger than the table'
 
 from audience.tables.apps import apps, organizations
 from audience.tables.attributes import attribute_definitions, attribute_whitelist
-from audience.tables.audiences import audience_members
+from audience.tables.audiences import (
+    audience_count_snapshots,
+    audience_members,
+    audiences,
+    profile_reevaluations,
+)
 from audience.tables.columns import metadata
 from audience.tables.profiles import (
     merge_refusals,
@@ -20,11 +25,14 @@ __all__ = [
     "apps",
     "attribute_definitions",
     "attribute_whitelist",
+    "audience_count_snapshots",
     "audience_members",
+    "audiences",
     "merge_refusals",
     "metadata",
     "organizations",
     "profile_identifiers",
     "profile_merges",
+    "profile_reevaluations",
     "profiles",
 ]

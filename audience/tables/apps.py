@@ -1,6 +1,7 @@
 """Tables of organizations and apps."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from audience.tables.columns import metadata, moment, texts
 
@@ -14,6 +15,9 @@ organizations = Table(
 )
 
 # One row is a site or application. Deleting it removes everything that is the app's.
+# audiences_revision: another one after each change of an audience, null without audiences; so a
+# writer sees under the app's lock whether the definitions it knows still hold.
+# purged_audience_ids: deleted audiences that still have members; no read shows them.
 apps = Table(
     "apps",
     metadata,
@@ -23,6 +27,9 @@ apps = Table(
     Column("is_audience_manager_enabled", Boolean, nullable=False, server_default=text("true")),
     Column("is_demo", Boolean, nullable=False, server_default=text("false")),
     texts("blocked_identifier_values"),
+    Column("timezone", Text, nullable=False, server_default=text("'UTC'")),
+    Column("audiences_revision", Uuid),
+    Column("purged_audience_ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]")),
     moment("created_at"),
     Index("ix__apps__is_demo", "is_demo", unique=True, postgresql_where=text("is_demo")),
 )

@@ -41,6 +41,8 @@ profiles = Table(
     facts("goals"),
     facts("ecommerce"),
     facts("generic"),
+    facts("consents"),
+    moment("consents_at", nullable=True),
     postgresql_with={"fillfactor": 80},
 )
 

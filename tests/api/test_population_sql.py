@@ -31,11 +31,6 @@ class CrowdedApp:
     people: list[Person]
 
 
-def consent_status(consent_type: str) -> str:
-    """The seam for consents, on a member that these tests put into `generic`."""
-    return f"(p.generic -> 'consents' ->> {consent_type})::integer"
-
-
 async def store(app: App, profiles: Iterable[Profile]) -> None:
     kept = {profile.profile_id: profile for profile in profiles}
     changed = ProfileSet(lambda: "", profiles=kept, changed_profile_ids=set(kept))
@@ -60,15 +55,7 @@ async def members(app: App, clause: PopulationClause) -> set[str]:
 
 
 async def store_people(app: App, people: Sequence[Person | RuleCase]) -> None:
-    await store(
-        app,
-        (
-            dataclasses.replace(
-                person.profile, generic=person.profile.generic | {"consents": person.consents}
-            )
-            for person in people
-        ),
-    )
+    await store(app, (person.profile for person in people))
     joined = [
         (audience_id, person.profile.profile_id)
         for person in people
@@ -92,9 +79,7 @@ async def test_the_case_table_in_sql(app: App) -> None:
     await store_people(app, cases)
     wrong = []
     for case in cases:
-        clause = compile_population(
-            case.definition, now=case.now, timezone=case.zone, consent_status=consent_status
-        )
+        clause = compile_population(case.definition, now=case.now, timezone=case.zone)
         found = await members(app, clause)
         evaluate = case.compiled().evaluate
         expected = {
@@ -185,21 +170,6 @@ async def test_what_sql_cannot_say_only_narrows(app: App) -> None:
     assert len(await members(app, clause_of("not_matches", "a"))) == 2
 
 
-async def test_consents_narrow_nothing_until_somebody_says_where_they_are(app: App) -> None:
-    raw = {
-        "condition_type": "profile",
-        "field_type": "consents",
-        "name": "analytics",
-        "condition": {"operator": "eq", "value": 1},
-    }
-    definition = parse_definition({"operator": "not", "conditions": [raw]}, compile_pattern)
-    clause = compile_population(definition, now=NOW, timezone=UTC)
-    assert (clause.sql, clause.parameters, clause.is_exact) == ("true", [], False)
-    known = compile_population(definition, now=NOW, timezone=UTC, consent_status=consent_status)
-    assert known.is_exact
-    assert await members(app, known) == set()
-
-
 @pytest.fixture
 async def crowded_app(app: App) -> CrowdedApp:
     """An app with a few hundred random people, so that each definition meets all of them."""
@@ -225,16 +195,12 @@ async def test_random_trees_find_the_same_members_in_sql(
         "DELETE FROM profiles WHERE app_id = $1 AND profile_id = $2", app.app_id, profile_id
     )
     await store_people(app, [rules.person])
-    clause = compile_population(
-        rules.definition, now=now, timezone=rules.zone, consent_status=consent_status
-    )
+    clause = compile_population(rules.definition, now=now, timezone=rules.zone)
     found = await members(app, clause)
     evaluate = compile_definition(rules.definition, compile_pattern, rules.zone).evaluate
     expected = {
         person.profile.profile_id
         for person in [rules.person, *crowded_app.people]
-        if evaluate(
-            person.profile, Context(now, person.consents, person.audience_ids.__contains__)
-        )[0]
+        if evaluate(person.profile, Context(now, person.audience_ids.__contains__))[0]
     }
     assert found == expected if clause.is_exact else found >= expected, clause.sql

@@ -18,11 +18,10 @@ _MOMENTS = ("created_at", "updated_at")
 
 @dataclass(frozen=True)
 class RuleCase:
-    """One row: a profile with its consents and audiences, and a definition at a time."""
+    """One row: a profile with its audiences, and a definition at a time."""
 
     name: str
     profile: Profile
-    consents: dict[str, int]
     audience_ids: frozenset[str]
     definition: Definition
     now: datetime
@@ -33,7 +32,7 @@ class RuleCase:
         return compile_definition(self.definition, compile_pattern, self.zone)
 
     def context(self, now: datetime) -> Context:
-        return Context(now, self.consents, self.audience_ids.__contains__)
+        return Context(now, self.audience_ids.__contains__)
 
 
 def utc(text: str) -> datetime:
@@ -58,8 +57,10 @@ def rule_cases() -> list[RuleCase]:
         cases.append(
             RuleCase(
                 name=row["name"],
-                profile=profile_of(f"00000000-0000-4000-8000-{position:012x}", given["profile"]),
-                consents=given.get("consents", {}),
+                profile=profile_of(
+                    f"00000000-0000-4000-8000-{position:012x}",
+                    given["profile"] | {"consents": given.get("consents", {})},
+                ),
                 audience_ids=frozenset(given.get("audiences", ())),
                 definition=parse_definition(given["definition"], compile_pattern),
                 now=utc(given["now"]),

@@ -175,16 +175,16 @@ _profile_members = st.fixed_dictionaries(
         ),
         "ecommerce": st.fixed_dictionaries({"number_of_orders": st.integers(0, 5)}),
         "generic": st.fixed_dictionaries({"total_revenue": numbers}),
+        "consents": st.dictionaries(st.just("analytics"), st.sampled_from([-1, 0, 1])),
     },
 )
 
 
 @dataclass(frozen=True)
 class Person:
-    """A profile with its consents and audiences."""
+    """A profile with its audiences."""
 
     profile: Profile
-    consents: dict[str, int]
     audience_ids: frozenset[str]
 
 
@@ -202,7 +202,6 @@ class RuleSet:
 def people(draw: st.DrawFn, number: int = 0) -> Person:
     return Person(
         profile_of(f"00000000-0000-4000-8000-{number:012x}", draw(_profile_members)),
-        draw(st.dictionaries(st.just("analytics"), st.sampled_from([-1, 0, 1]))),
         draw(st.frozensets(st.sampled_from(AUDIENCE_IDS))),
     )
 

@@ -177,13 +177,13 @@ def test_nothing_changes_before_changes_at(rules: RuleSet, fractions: list[float
     profile, person = rules.person.profile, rules.person
     now, last = rules.now, rules.now + HORIZON
     for _ in range(6):
-        context = Context(now, person.consents, person.audience_ids.__contains__)
+        context = Context(now, person.audience_ids.__contains__)
         is_member, changes_at = rule.evaluate(profile, context)
         assert changes_at is None or changes_at > now
         end = min(changes_at or last, last)
         for moment in sampled(now, end, fractions):
             if now < moment < end:
-                later = Context(moment, person.consents, person.audience_ids.__contains__)
+                later = Context(moment, person.audience_ids.__contains__)
                 assert rule.evaluate(profile, later)[0] is is_member, moment
         if changes_at is None or changes_at >= last:
             return
@@ -247,9 +247,14 @@ def test_explanation_shows_each_answer_and_what_was_seen() -> None:
         leaf("not_exists", ..., field_type="profile", name="device_ids"),
     )
     profile = profile_of(
-        "p", {"attributes": {"plan": "gold", "orders": 7}, "created_at": "2026-02-01T00:00:00Z"}
+        "p",
+        {
+            "attributes": {"plan": "gold", "orders": 7},
+            "created_at": "2026-02-01T00:00:00Z",
+            "consents": {"analytics": 0},
+        },
     )
-    context = Context(NOW, {"analytics": 0}, lambda asked: asked == audience_id)
+    context = Context(NOW, lambda asked: asked == audience_id)
     definition = parse_definition(raw, compile_pattern)
     explained = explain_definition(definition, compile_pattern, UTC_ZONE, profile, context)
     assert (explained["operator"], explained["is_met"]) == ("and", False)
