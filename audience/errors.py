@@ -5,6 +5,8 @@ for the public API). `message` is written for the person who sent the request: i
 what is wrong with its value and what was expected, and never carries personal data.
 """
 
+from collections.abc import Sequence
+
 
 class DomainError(Exception):
     """Base of every expected refusal; `code` is stable snake_case, `message` is one sentence."""
@@ -60,4 +62,30 @@ class Unavailable(DomainError):
     """The service can't answer now (database away, overload); the same request may work later."""
 
     code = "unavailable"
+    retry_after_seconds = 1
+
+
+class InvalidParameter(Invalid):
+    """A parameter of the query is missing or wrong; `path` is its name."""
+
+
+class InvalidFields(Invalid):
+    """Several fields of a body are wrong; nothing was changed."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        """problems: (path, one sentence) of each field at fault; at least one."""
+        super().__init__(problems[0][1], path=problems[0][0])
+        self.problems = list(problems)
+
+
+class UnsupportedType(DomainError):
+    """The body has a media type that the service does not read."""
+
+    code = "unsupported_media_type"
+
+
+class TooManyRequests(DomainError):
+    """The caller asks too often; the same request may work later."""
+
+    code = "too_many_requests"
     retry_after_seconds = 1

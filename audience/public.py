@@ -1,11 +1,23 @@
 """The only door through which `consent` reaches the audience manager."""
 
+from audience.apps.access import SCOPES, Caller, access_app, caller_of
+from audience.apps.audit.operations import record_audit_entry
+from audience.apps.authorization import authorized
+from audience.apps.consent_settings import with_defaults as consent_settings_with_defaults
+from audience.apps.credentials.operations import (
+    NewCredential,
+    create_credential,
+    revoke_credential,
+)
+from audience.apps.credentials.storage import list_credentials
+from audience.apps.deletion import ERASERS
 from audience.apps.operations import (
     DEFAULT_ORGANIZATION,
     create_app,
     ensure_demo_app,
     get_app,
 )
+from audience.apps.signing.operations import rotate_signing_key, sign, verify
 from audience.apps.storage import App, list_apps
 from audience.attributes.operations import FIELD_TYPES, allow_attribute, deny_attribute
 from audience.profile_changes.operations import set_profile_consents
@@ -15,17 +27,32 @@ from audience.profiles.operations import find_profile_documents
 
 __all__ = [
     "DEFAULT_ORGANIZATION",
+    "ERASERS",
     "FIELD_TYPES",
     "IDENTIFIER_NAMES",
+    "SCOPES",
     "App",
+    "Caller",
+    "NewCredential",
     "VisitorConsents",
+    "access_app",
     "allow_attribute",
+    "authorized",
+    "caller_of",
+    "consent_settings_with_defaults",
     "create_app",
+    "create_credential",
     "deny_attribute",
     "ensure_demo_app",
     "find_profile_documents",
     "get_app",
     "list_apps",
+    "list_credentials",
+    "record_audit_entry",
+    "revoke_credential",
+    "rotate_signing_key",
     "set_profile_consents",
+    "sign",
     "use_visitor_consents",
+    "verify",
 ]

@@ -1,12 +1,23 @@
 """Every URL of the audience manager, one line each; both mount prefixes (contract D0)."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
+from audience.apps import deletion
+from audience.apps import handlers as apps
+from audience.apps.audit import handlers as audit
+from audience.apps.authorization import authorized
+from audience.apps.tokens import handlers as tokens
 from audience.audiences import handlers as audiences
+from audience.permissions import PERMISSIONS
 from audience.profile_changes import handlers as profile_changes
+from audience.profile_changes import operations as profile_changes_operations
 from audience.profiles import handlers as profiles
 from audience.server import health, metrics
-from audience.server.surface import Handler, SlashedPath
+from audience.server.jobs import Job
+from audience.server.json_api import error_response, plain_error
+from audience.server.surface import Handler, SlashedPath, Surface
 
 #: `/audiences` is the documented prefix, `/data` the one of the mobile SDKs (D0.1, D0.2, D0.9).
 PREFIXES = ("/audiences", "/data")
@@ -33,6 +44,51 @@ TOP_ROUTES: tuple[tuple[str, str, Handler], ...] = (
 )
 
 
+#: Need no token; refuse as OAuth 2 has it.
+AUTH_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("POST", "/auth/token", tokens.create_token),
+    ("GET", "/auth/jwks.json", tokens.show_public_keys),
+)
+
+#: Need a token with the scope that `permissions.py` has for the handler's name.
+AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/api/apps/v2", apps.list_apps),
+    ("POST", "/api/apps/v2", apps.create_app),
+    ("GET", "/api/apps/v2/{app_id}", apps.get_app),
+    ("PATCH", "/api/apps/v2/{app_id}", apps.update_app),
+    ("DELETE", "/api/apps/v2/{app_id}", apps.delete_app),
+    ("GET", "/api/audit/v1/entries", audit.list_audit_entries),
+)
+
+JOBS: tuple[Job, ...] = (Job("erase deleted apps", 5, deletion.erase_deleted_app),)
+
+#: Remove the many rows of a deleted app, in this order.
+ERASERS: tuple[deletion.Eraser, ...] = (profile_changes_operations.erase_some_profiles,)
+
+
+def private_surfaces(root_path: str) -> tuple[Surface, ...]:
+    """The parts of the service that refuse in forms of their own and have no CORS (D2.4)."""
+    return (
+        Surface(f"{root_path}/api/", error_response, plain_error),
+        Surface(
+            f"{root_path}/auth/",
+            lambda _request, error: tokens.oauth_error(error),
+            tokens.oauth_failure,
+        ),
+    )
+
+
+def add_authorized_routes(
+    app: web.Application,
+    root_path: str,
+    routes: tuple[tuple[str, str, Handler], ...],
+    permissions: Mapping[str, str],
+) -> None:
+    """Register routes behind authentication.  Errors: KeyError for one without a permission."""
+    for method, path, handler in routes:
+        _add(app, method, f"{root_path}{path}", authorized(handler, permissions))
+
+
 def add_audience_routes(app: web.Application, root_path: str) -> None:
     """Register every route with and without trailing slash, below the root path (D0.10, D0.11)."""
     for prefix in PREFIXES:
@@ -42,7 +98,10 @@ def add_audience_routes(app: web.Application, root_path: str) -> None:
         # Health checks come from the inside, without the proxy's path; the rest may have it.
         for root in {root_path, ""}:
             _add(app, method, f"{root}{path}", handler)
-    app.router.register_resource(SlashedPath(app.router))
+    for method, path, handler in AUTH_ROUTES:
+        _add(app, method, f"{root_path}{path}", handler)
+    add_authorized_routes(app, root_path, AUTHORIZED_ROUTES, PERMISSIONS)
+    app[deletion.ERASERS] = list(ERASERS)
     app.cleanup_ctx.extend(
         (
             profile_changes.hold_writes,
@@ -57,3 +116,8 @@ def _add(app: web.Application, method: str, path: str, handler: Handler) -> None
         app.router.add_get(path + _SLASH, handler)
     else:
         app.router.add_route(method, path + _SLASH, handler)
+
+
+def add_slashed_paths(app: web.Application) -> None:
+    """Find paths with doubled slashes too; to be called once all routes are there."""
+    app.router.register_resource(SlashedPath(app.router))

@@ -5,7 +5,7 @@ import re
 from audience.errors import Invalid
 
 UUID_FORM = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-_UUID = re.compile(UUID_FORM)
+UUID_PATTERN = re.compile(UUID_FORM)
 
 
 def parse_uuid(value: object, path: str) -> str:
@@ -16,7 +16,7 @@ def parse_uuid(value: object, path: str) -> str:
     if value is None or value == "":
         message = f"{path} is required"
         raise Invalid(message, path=path)
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    if not isinstance(value, str) or not UUID_PATTERN.fullmatch(value):
         message = f"{path} must be a UUID like 01234567-89ab-cdef-0123-456789abcdef"
         raise Invalid(message, path=path)
     return value.lower()

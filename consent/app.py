@@ -4,21 +4,43 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from audience.routes import add_audience_routes
+from audience.routes import (
+    AUTH_ROUTES,
+    AUTHORIZED_ROUTES,
+    JOBS,
+    add_audience_routes,
+    add_authorized_routes,
+    add_slashed_paths,
+    private_surfaces,
+)
 from audience.server.database import Database
+from audience.server.jobs import hold_jobs
 from audience.server.keys import DATABASE, SETTINGS
 from audience.server.request_body import MAX_BODY_BYTES
 from audience.server.settings import Settings
-from audience.server.surface import public_surface
+from audience.server.surface import all_surfaces
+from consent import routes
+from consent.permissions import PERMISSIONS
 
 
-def create_app(settings: Settings, database_url: str) -> web.Application:
-    """The service as an aiohttp application; it connects to the database when first asked."""
-    app = web.Application(middlewares=[public_surface()], client_max_size=MAX_BODY_BYTES)
+def create_app(settings: Settings, database_url: str, *, with_jobs: bool = True) -> web.Application:
+    """The service as an aiohttp application; it connects to the database when first asked.
+
+    with_jobs: also do the work in the background.
+    """
+    private = [*AUTH_ROUTES, *AUTHORIZED_ROUTES, *routes.AUTHORIZED_ROUTES]
+    surfaces = all_surfaces(
+        private_surfaces(settings.root_path), [handler.__name__ for _, _, handler in private]
+    )
+    app = web.Application(middlewares=[surfaces], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
     app[DATABASE] = Database(database_url)
     app.cleanup_ctx.append(_close_database)
     add_audience_routes(app, settings.root_path)
+    add_authorized_routes(app, settings.root_path, routes.AUTHORIZED_ROUTES, PERMISSIONS)
+    add_slashed_paths(app)
+    if with_jobs:
+        app.cleanup_ctx.append(hold_jobs(JOBS))
     return app
 
 

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import select
 
 from audience import public
 from audience.profiles.identifiers import Identifier
@@ -22,8 +23,9 @@ from audience.server import clock, migrations
 from audience.server.database import Database
 from audience.server.embedded_postgres import join
 from audience.server.settings import Settings
-from audience.tables import metadata
+from audience.tables import metadata, signing_keys
 from consent.app import create_app
+from tests.unit.profile_sets import value_of
 
 CASES = Path(__file__).parent / "cases"
 UNUSED_AUDIENCE = "a83d4aac-faa6-4746-96eb-5ac110083f8e"
@@ -68,7 +70,9 @@ def serve_in_test(app: web.Application) -> TestServer:
 @pytest.fixture(scope="session")
 async def service(database_url: str) -> AsyncIterator[TestClient[Any, Any]]:
     """A client of the running service; the service lives as long as the run."""
-    async with TestClient(serve_in_test(create_app(Settings(), database_url))) as client:
+    async with TestClient(
+        serve_in_test(create_app(Settings(), database_url, with_jobs=False))
+    ) as client:
         yield client
 
 
@@ -147,6 +151,127 @@ async def app(make_app: MakeApp) -> App:
     """One app."""
     return await make_app()
 
+
+@pytest.fixture
+async def noise(make_app: MakeApp) -> App:
+    """A second app that holds the same identifiers: any missing `app_id =` mixes the two.
+
+    They are those of the merging cases (u0 to u3, e0, d0, v0 ...) and `jbond`.
+    """
+    other = await make_app()
+    loud = [{"name": "noise", "value": "loud"}]
+    names = {"u": "user_id", "e": "email", "d": "device_id", "v": "analytics_visitor_id"}
+    for number in range(4):
+        for kind, name in names.items():
+            await other.write({name: value_of(f"{kind}{number}"), "attributes": loud})
+    await other.write({"user_id": "jbond", "attributes": loud})
+    return other
+
+
+class Authorized:
+    """A client of the authorized API: every request carries its token."""
+
+    def __init__(self, service: TestClient[Any, Any], token: str) -> None:
+        self.service = service
+        self.token = token
+
+    async def request(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
+        """Status and body: JSON where it is JSON, else text."""
+        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
+        async with self.service.request(method, path, headers=headers, **options) as answer:
+            text = await answer.text()
+            is_json = "json" in answer.headers.get("Content-Type", "")
+            return answer.status, json.loads(text) if is_json else text
+
+    async def get(self, path: str, **options: Any) -> tuple[int, Any]:
+        """GET."""
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> tuple[int, Any]:
+        """POST."""
+        return await self.request("POST", path, **options)
+
+    async def put(self, path: str, **options: Any) -> tuple[int, Any]:
+        """PUT."""
+        return await self.request("PUT", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> tuple[int, Any]:
+        """PATCH."""
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> tuple[int, Any]:
+        """DELETE."""
+        return await self.request("DELETE", path, **options)
+
+
+MakeToken = Callable[..., Awaitable[str]]
+MakeClient = Callable[..., Awaitable[Authorized]]
+
+
+@pytest.fixture(scope="session")
+async def signing_key(database: Database) -> str:
+    """A signing key as JSON, made once for the whole run: making one takes a while."""
+    async with database.transaction() as conn:
+        await public.rotate_signing_key(conn, clock.now())
+        row = (await conn.execute(select(signing_keys))).mappings().one()
+        return json.dumps(dict(row), default=str)
+
+
+@pytest.fixture
+async def make_token(
+    service: TestClient[Any, Any], rows: asyncpg.Connection, database: Database, signing_key: str
+) -> AsyncIterator[MakeToken]:
+    """Make credentials and get a token with them, as a client does."""
+
+    async def make(
+        *scopes: str, organization: str = public.DEFAULT_ORGANIZATION, name: str = "test"
+    ) -> str:
+        await rows.execute(RESTORE_SIGNING_KEY, signing_key)
+        async with database.transaction() as conn:
+            made = await public.create_credential(
+                conn,
+                name=name,
+                organization=organization,
+                scopes=scopes,
+                ids=(str(uuid4()), str(uuid4())),
+                now=clock.now(),
+            )
+        answer = await service.post(
+            "/auth/token",
+            json={
+                "grant_type": "client_credentials",
+                "client_id": made.client_id,
+                "client_secret": made.client_secret,
+            },
+        )
+        token: str = (await answer.json())["access_token"]
+        return token
+
+    yield make
+    await rows.execute(DELETE_EVERYTHING)
+
+
+@pytest.fixture
+async def make_client(make_token: MakeToken, service: TestClient[Any, Any]) -> MakeClient:
+    """Make clients of the authorized API: make_client("read", organization="other")."""
+
+    async def make(*scopes: str, **options: str) -> Authorized:
+        return Authorized(service, await make_token(*scopes, **options))
+
+    return make
+
+
+@pytest.fixture
+async def authorized(make_client: MakeClient) -> Authorized:
+    """A client of the default organization that may do everything."""
+    return await make_client("admin")
+
+
+RESTORE_SIGNING_KEY = """
+INSERT INTO signing_keys
+SELECT * FROM jsonb_populate_record(NULL::signing_keys, $1::text::jsonb)
+ON CONFLICT DO NOTHING
+"""
 
 #: Children first.
 DELETE_EVERYTHING = ";".join(

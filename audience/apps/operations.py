@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.apps import storage
 from audience.apps.storage import App
-from audience.errors import Conflict, Invalid, NotFound
+from audience.errors import Conflict, Invalid, InvalidParameter, NotFound
 
 DEFAULT_ORGANIZATION = "default"
 DEMO_APP_NAME = "Demo"
@@ -19,9 +19,7 @@ async def create_app(conn: AsyncConnection, app: App, organization_id: str, now:
     Errors: Invalid for an empty or over-long name; Conflict when the app id is taken.
     """
     for field, value in (("name", app.name), ("organization", app.organization)):
-        if not value.strip() or len(value) > MAX_NAME_CHARACTERS or "\x00" in value:
-            message = f"{field} must have 1 to {MAX_NAME_CHARACTERS} characters"
-            raise Invalid(message, path=field)
+        check_name(field, value)
     owner = await storage.ensure_organization(conn, organization_id, app.organization, now)
     if not await storage.insert_app(conn, app, owner, now):
         message = f"an app with the id {app.app_id} exists already"
@@ -38,6 +36,23 @@ async def get_app(conn: AsyncConnection, app_id: str) -> App:
     return app
 
 
+async def update_app(conn: AsyncConnection, app: App, now: datetime) -> None:
+    """Store what changed of the app.  Errors: Invalid for an empty or over-long name."""
+    check_name("name", app.name)
+    await storage.save_app(conn, app, now)
+
+
+async def delete_app(conn: AsyncConnection, app: App, confirmation: str, now: datetime) -> None:
+    """Hide the app from everybody; `deletion.erase_deleted_app` removes its rows.
+
+    Errors: InvalidParameter when the confirmation is not the app's name.
+    """
+    if confirmation != app.name:
+        message = "confirm must be the app's name, to show that it is meant"
+        raise InvalidParameter(message, path="confirm")
+    await storage.mark_app_deleted(conn, app.app_id, now)
+
+
 async def ensure_demo_app(
     conn: AsyncConnection, app_id: str, organization_id: str, now: datetime
 ) -> App:
@@ -49,3 +64,10 @@ async def ensure_demo_app(
     owner = await storage.ensure_organization(conn, organization_id, demo.organization, now)
     await storage.insert_app(conn, demo, owner, now)
     return await storage.find_demo_app(conn) or demo
+
+
+def check_name(field: str, value: str) -> None:
+    """Errors: Invalid for a name that is blank, too long or can't be stored."""
+    if not value.strip() or len(value) > MAX_NAME_CHARACTERS or "\x00" in value:
+        message = f"{field} must have 1 to {MAX_NAME_CHARACTERS} characters"
+        raise Invalid(message, path=field)

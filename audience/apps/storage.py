@@ -1,10 +1,12 @@
-"""All SQL of organizations and apps."""
+"""All SQL of organizations and apps. An app that is being deleted exists for nobody."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,12 +15,23 @@ from audience.tables import apps, organizations
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """One site or application; organization is the organization's name."""
+    """One site or application; organization is the organization's name.
+
+    timezone: an IANA name, for days and relative dates. consent_settings: what differs from
+    `consent_settings.CONSENT_SETTING_DEFAULTS`.
+    """
 
     app_id: str
     name: str
     organization: str
     is_demo: bool = False
+    organization_id: str = ""
+    urls: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    currency: str = "USD"
+    consent_settings: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 async def ensure_organization(conn: AsyncConnection, new_id: str, name: str, now: datetime) -> UUID:
@@ -44,11 +57,32 @@ async def insert_app(conn: AsyncConnection, app: App, organization_id: UUID, now
             organization_id=organization_id,
             name=app.name,
             is_demo=app.is_demo,
+            urls=list(app.urls),
+            timezone=app.timezone,
+            currency=app.currency,
+            consent_settings=dict(app.consent_settings),
             created_at=now,
+            updated_at=now,
         )
         .on_conflict_do_nothing()
     )
     return result.rowcount == 1
+
+
+async def save_app(conn: AsyncConnection, app: App, now: datetime) -> None:
+    """Write what may change of an app."""
+    await conn.execute(
+        update(apps)
+        .where(apps.c.app_id == UUID(app.app_id))
+        .values(
+            name=app.name,
+            urls=list(app.urls),
+            timezone=app.timezone,
+            currency=app.currency,
+            consent_settings=dict(app.consent_settings),
+            updated_at=now,
+        )
+    )
 
 
 async def find_app(conn: AsyncConnection, app_id: str) -> App | None:
@@ -70,15 +104,67 @@ async def list_apps(conn: AsyncConnection) -> list[App]:
     return [_app(row) for row in rows]
 
 
-_SELECT_APPS = select(
-    apps.c.app_id, apps.c.name, organizations.c.name.label("organization"), apps.c.is_demo
-).join_from(apps, organizations)
+async def list_apps_of(
+    conn: AsyncConnection, organization_id: str, *, search: str, limit: int, offset: int
+) -> tuple[list[App], int]:
+    """(the organization's apps whose name contains `search`, by name; how many in all)."""
+    pattern = "%" + search.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+    wanted = (
+        apps.c.organization_id == UUID(organization_id),
+        apps.c.deleted_at.is_(None),
+        apps.c.name.ilike(pattern, escape="\\"),
+    )
+    count = await conn.scalar(select(func.count()).select_from(apps).where(*wanted))
+    rows = await conn.execute(
+        _SELECT_APPS.where(*wanted).order_by(apps.c.name, apps.c.app_id).limit(limit).offset(offset)
+    )
+    return [_app(row) for row in rows], count or 0
 
 
-def _app(row: object) -> App:
+async def mark_app_deleted(conn: AsyncConnection, app_id: str, now: datetime) -> None:
+    """Hide the app from everybody; the public API refuses it from now on."""
+    await conn.execute(
+        update(apps)
+        .where(apps.c.app_id == UUID(app_id))
+        # The place of the demo app is free again at once.
+        .values(deleted_at=now, is_audience_manager_enabled=False, is_demo=False)
+    )
+
+
+async def find_deleted_app_id(conn: AsyncConnection) -> str | None:
+    """An app that is marked as deleted and still has its row, or None."""
+    found = await conn.scalar(
+        select(apps.c.app_id)
+        .where(apps.c.deleted_at.is_not(None))
+        .order_by(apps.c.deleted_at)
+        .limit(1)
+    )
+    return None if found is None else str(found)
+
+
+async def delete_app(conn: AsyncConnection, app_id: str) -> None:
+    """Remove the row, and with it what few rows still refer to it."""
+    await conn.execute(delete(apps).where(apps.c.app_id == UUID(app_id)))
+
+
+_SELECT_APPS = (
+    select(apps, organizations.c.name.label("organization"))
+    .join_from(apps, organizations)
+    .where(apps.c.deleted_at.is_(None))
+)
+
+
+def _app(row: Any) -> App:
     return App(
-        app_id=str(row.app_id),  # type: ignore[attr-defined]
-        name=row.name,  # type: ignore[attr-defined]
-        organization=row.organization,  # type: ignore[attr-defined]
-        is_demo=row.is_demo,  # type: ignore[attr-defined]
+        app_id=str(row.app_id),
+        name=row.name,
+        organization=row.organization,
+        is_demo=row.is_demo,
+        organization_id=str(row.organization_id),
+        urls=tuple(row.urls),
+        timezone=row.timezone,
+        currency=row.currency,
+        consent_settings=row.consent_settings,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
     )

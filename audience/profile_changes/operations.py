@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.attributes import storage as attribute_storage
 from audience.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
@@ -29,6 +30,9 @@ from audience.profiles.profile import Profile
 from audience.profiles.profile_set import Merge, ProfileSet
 from audience.profiles.unmerge import undo_merge
 from audience.server.clock import new_id
+from audience.server.database import raw
+
+_ERASED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,3 +261,13 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
             changes[app_id].types.new = new_types
         return late_refusal
     return sorted(skipped, key=lambda skip: (skip.item, -1 if skip.entry is None else skip.entry))
+
+
+async def erase_some_profiles(conn: AsyncConnection, app_id: str) -> bool:
+    """Remove up to a thousand profiles of a deleted app with all that is theirs; False: none left.
+
+    A step of `apps/deletion.py`; safe to run twice.
+    """
+    raw_conn = await raw(conn)
+    await profile_storage.lock_apps(raw_conn, [app_id])
+    return await profile_storage.delete_some_profiles(raw_conn, app_id, _ERASED_AT_ONCE)

@@ -107,6 +107,12 @@ WHERE i.app_id = $1 AND i.identifier_name = gone.name AND i.identifier_value = g
 
 DELETE_PROFILES = "DELETE FROM profiles WHERE app_id = $1 AND profile_id = ANY($2)"
 
+DELETE_SOME_PROFILES = """
+DELETE FROM profiles WHERE app_id = $1 AND profile_id IN (
+    SELECT profile_id FROM profiles WHERE app_id = $1 LIMIT $2
+)
+"""
+
 
 def app_lock_key(app_id: str) -> int:
     """The advisory lock of the app's profiles: the first 63 bits of its UUID, signed 64 bits."""
@@ -137,6 +143,15 @@ async def get_profiles(
 ) -> list[Profile]:
     """The profiles with these ids; those that do not exist are left out."""
     return [profile_of(row) for row in await conn.fetch(GET_PROFILES, app_id, list(profile_ids))]
+
+
+async def delete_some_profiles(conn: asyncpg.Connection, app_id: str, most: int) -> bool:
+    """Delete up to `most` profiles of the app, whichever; False when there was none.
+
+    Needs the app's lock.
+    """
+    done: str = await conn.execute(DELETE_SOME_PROFILES, app_id, most)
+    return done != "DELETE 0"
 
 
 async def save_profile_set(

@@ -9,30 +9,44 @@ from audience.errors import (
     Invalid,
     NotFound,
     TooLarge,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
+    UnsupportedType,
 )
 
-_STATUS: dict[type[DomainError], int] = {
+STATUS_OF: dict[type[DomainError], int] = {
     Invalid: 400,
     Unauthenticated: 401,
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
+    UnsupportedType: 415,
+    TooManyRequests: 429,
     Unavailable: 503,
 }
 _WITH_TITLE = {400: "Bad Request", 413: "Payload Too Large"}
 
 
-def text_error(error: DomainError) -> web.Response:
-    """The answer to a refused public request."""
-    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
-    title = _WITH_TITLE.get(status)
-    response = plain_text(status, f"{title}: {error.message}" if title else error.message)
-    if isinstance(error, Unavailable):
+def status_of(error: DomainError) -> int:
+    """The HTTP status of a refusal, on every surface."""
+    return next((status for kind, status in STATUS_OF.items() if isinstance(error, kind)), 500)
+
+
+def add_retry_after(response: web.Response, error: DomainError) -> web.Response:
+    """The response, with Retry-After when the same request may work later."""
+    if isinstance(error, Unavailable | TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
+
+
+def text_error(error: DomainError) -> web.Response:
+    """The answer to a refused public request."""
+    status = status_of(error)
+    title = _WITH_TITLE.get(status)
+    response = plain_text(status, f"{title}: {error.message}" if title else error.message)
+    return add_retry_after(response, error)
 
 
 def http_error(error: web.HTTPException) -> web.Response:

@@ -13,6 +13,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("console", "json")
 _MAX_WORKERS = 64
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_ISSUER = re.compile(r"[!-~]{1,200}")
 _HOST = re.compile(r"[A-Za-z0-9.:_-]+")
 
 
@@ -33,6 +34,7 @@ class Settings:
     log_level: str = "info"
     log_format: str = "console"
     allow_test_emails: bool = False
+    token_issuer: str = "ppms"  # noqa: S105 - a name, no password
 
 
 def settings_from_environment(environment: Mapping[str, str]) -> Settings:
@@ -52,6 +54,9 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
         log_level=_choice(given, "LOG_LEVEL", defaults.log_level, LOG_LEVELS),
         log_format=_choice(given, "LOG_FORMAT", defaults.log_format, LOG_FORMATS),
         allow_test_emails=_choice(given, "ALLOW_TEST_EMAILS", "no", ("yes", "no")) == "yes",
+        token_issuer=_matching(
+            given, "TOKEN_ISSUER", defaults.token_issuer, _ISSUER, "1 to 200 printable characters"
+        ),
     )
 
 

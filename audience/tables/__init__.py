@@ -5,6 +5,7 @@ such an index makes the planner scan a whole app that is younger than the table'
 (ARCHITECTURE.md, decision 4). Statements live in the features' `storage.py`.
 """
 
+from audience.tables.access import api_credentials, audit_entries, signing_keys
 from audience.tables.apps import apps, organizations
 from audience.tables.attributes import attribute_definitions, attribute_whitelist
 from audience.tables.audiences import (
@@ -22,12 +23,14 @@ from audience.tables.profiles import (
 )
 
 __all__ = [
+    "api_credentials",
     "apps",
     "attribute_definitions",
     "attribute_whitelist",
     "audience_count_snapshots",
     "audience_members",
     "audiences",
+    "audit_entries",
     "merge_refusals",
     "metadata",
     "organizations",
@@ -35,4 +38,5 @@ __all__ = [
     "profile_merges",
     "profile_reevaluations",
     "profiles",
+    "signing_keys",
 ]

@@ -33,16 +33,6 @@ async def _merge_ids(app: App) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-@pytest.fixture
-async def noise(make_app: MakeApp) -> App:
-    """A second app that holds the same identifiers: any missing `app_id =` mixes the two."""
-    other = await make_app()
-    for number in range(4):
-        for kind in "uedv":
-            await other.write(_item(f"{kind}{number}", noise="loud"))
-    return other
-
-
 @pytest.mark.parametrize(("given", "expected"), load_cases("merging"))
 async def test_merging(
     app: App, noise: App, given: list[list[str]], expected: dict[str, Any]

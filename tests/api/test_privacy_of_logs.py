@@ -45,7 +45,9 @@ def log_format(request: pytest.FixtureRequest) -> Iterator[str]:
 async def logged(database_url: str, log_format: str) -> AsyncIterator[Logged]:
     stream = io.StringIO()
     sink = configure_logging("debug", log_format, stream)
-    async with TestClient(serve_in_test(create_app(Settings(), database_url))) as client:
+    async with TestClient(
+        serve_in_test(create_app(Settings(), database_url, with_jobs=False))
+    ) as client:
         yield Logged(client, stream, sink)
 
 

@@ -153,7 +153,9 @@ async def test_not_ready_before_the_migrations_are_at_head(app: App) -> None:
 @pytest.fixture
 async def below_a_path(database_url: str) -> AsyncIterator[Client]:
     settings = Settings(root_path="/piwik")
-    async with TestClient(serve_in_test(create_app(settings, database_url))) as client:
+    async with TestClient(
+        serve_in_test(create_app(settings, database_url, with_jobs=False))
+    ) as client:
         yield client
 
 

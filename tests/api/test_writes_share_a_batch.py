@@ -44,7 +44,9 @@ async def recorded(
         return connection
 
     monkeypatch.setattr(Database, "connect", connect_and_listen)
-    async with TestClient(serve_in_test(create_app(Settings(), database_url))) as client:
+    async with TestClient(
+        serve_in_test(create_app(Settings(), database_url, with_jobs=False))
+    ) as client:
         yield client, recorder
 
 

@@ -201,7 +201,7 @@ def test_nothing_changes_before_changes_at(rules: RuleSet, fractions: list[float
     hours=st.integers(-100, 100),
     later=st.lists(st.integers(0, 400 * 60), min_size=8, max_size=8),
 )
-def test_windows_are_not_crossed_before_they_say(  # noqa: PLR0913, PLR0917 - all drawn
+def test_windows_are_not_crossed_before_they_say(
     operator: str,
     amount: int,
     unit: str,

@@ -27,6 +27,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "LOG_LEVEL": "WARNING",
         "LOG_FORMAT": "json",
         "ALLOW_TEST_EMAILS": "yes",
+        "TOKEN_ISSUER": "https://consent.example",
     }
     assert given.keys() == set(VARIABLES)
     assert settings_from_environment(given) == Settings(
@@ -39,6 +40,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         log_level="warning",
         log_format="json",
         allow_test_emails=True,
+        token_issuer="https://consent.example",
     )
 
 
@@ -56,6 +58,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
         ("LOG_FORMAT", "xml", "one of console, json"),
         ("ALLOW_TEST_EMAILS", "maybe", "one of yes, no"),
+        ("TOKEN_ISSUER", "a b", "1 to 200 printable characters"),
     ],
 )
 def test_wrong_value_names_variable_value_and_expected_form(

@@ -1,0 +1,1 @@
+"""Who may use the authorized API: credentials and their access tokens."""
