@@ -3,7 +3,7 @@
 An operation is the name of its handler. `write` includes `read`; `admin` includes all.
 """
 
-from audience.apps.access import ADMIN, READ
+from audience.apps.access import ADMIN, PRIVACY, READ, WRITE
 
 PERMISSIONS: dict[str, str] = {
     # Apps
@@ -12,6 +12,16 @@ PERMISSIONS: dict[str, str] = {
     "create_app": ADMIN,
     "update_app": ADMIN,
     "delete_app": ADMIN,
+    # Profiles: deleting one can't be taken back
+    "find_profiles": READ,
+    "get_profile": READ,
+    "list_merges": READ,
+    "merge_profiles": WRITE,
+    "split_profile": WRITE,
+    "undo_merge": WRITE,
+    "delete_profile": PRIVACY,
+    # Facts of the analytics system
+    "add_facts": WRITE,
     # Audit log
     "list_audit_entries": ADMIN,
 }

@@ -13,7 +13,11 @@ from audience.audiences import handlers as audiences
 from audience.permissions import PERMISSIONS
 from audience.profile_changes import handlers as profile_changes
 from audience.profile_changes import operations as profile_changes_operations
+from audience.profile_changes.analytics_facts import handlers as analytics_facts
+from audience.profile_changes.analytics_facts import operations as analytics_facts_operations
+from audience.profile_changes.curation import handlers as curation
 from audience.profiles import handlers as profiles
+from audience.profiles.authorized import handlers as profile_reads
 from audience.server import health, metrics
 from audience.server.jobs import Job
 from audience.server.json_api import error_response, plain_error
@@ -23,6 +27,7 @@ from audience.server.surface import Handler, SlashedPath, Surface
 PREFIXES = ("/audiences", "/data")
 _VISITOR = "/public/api/profiles/{analytics_visitor_id}"
 _SLASH = "{slash:/?}"
+_API = "/api/audiences/v1"
 
 #: The router tries paths with a visitor ID in this order: the hottest comes first.
 PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -58,12 +63,23 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("PATCH", "/api/apps/v2/{app_id}", apps.update_app),
     ("DELETE", "/api/apps/v2/{app_id}", apps.delete_app),
     ("GET", "/api/audit/v1/entries", audit.list_audit_entries),
+    ("POST", f"{_API}/analytics", analytics_facts.add_facts),
+    ("GET", f"{_API}/profiles/get", profile_reads.find_profiles),
+    ("GET", f"{_API}/profiles/{{profile_id}}", profile_reads.get_profile),
+    ("DELETE", f"{_API}/profiles/{{profile_id}}", curation.delete_profile),
+    ("GET", f"{_API}/profiles/{{profile_id}}/merges", profile_reads.list_merges),
+    ("POST", f"{_API}/profiles/{{profile_id}}/merge", curation.merge_profiles),
+    ("POST", f"{_API}/profiles/{{profile_id}}/split", curation.split_profile),
+    ("POST", f"{_API}/merges/{{merge_id}}/undo", curation.undo_merge),
 )
 
 JOBS: tuple[Job, ...] = (Job("erase deleted apps", 5, deletion.erase_deleted_app),)
 
 #: Remove the many rows of a deleted app, in this order.
-ERASERS: tuple[deletion.Eraser, ...] = (profile_changes_operations.erase_some_profiles,)
+ERASERS: tuple[deletion.Eraser, ...] = (
+    profile_changes_operations.erase_some_profiles,
+    analytics_facts_operations.erase_some_counted_events,
+)
 
 
 def private_surfaces(root_path: str) -> tuple[Surface, ...]:

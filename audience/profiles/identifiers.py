@@ -77,3 +77,13 @@ def is_blocked(
     if value in BLOCKED_VALUES or not value.strip("0{}-") or value in also_blocked:
         return True
     return identifier_name == EMAIL and value.partition("@")[0] in BLOCKED_EMAIL_LOCAL_PARTS
+
+
+def parse_identifier(identifier_name: str, value: str) -> Identifier | None:
+    """The identifier in its normal form, or None when the value can't be one of that kind."""
+    normal: str | None = value
+    if identifier_name == ANALYTICS_VISITOR_ID:
+        normal = normalise_analytics_visitor_id(value)
+    elif identifier_name == EMAIL:
+        normal = normalise_email(value)
+    return Identifier(identifier_name, normal) if normal and "\x00" not in normal else None

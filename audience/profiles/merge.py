@@ -109,6 +109,18 @@ def target_of(profiles: ProfileSet, identifiers: IdentifierSet) -> Profile:
     raise LookupError(message)
 
 
+def why_not_by_hand(survivor: Profile, other: Profile, *, is_forced: bool) -> str | None:
+    """Why an operator's merge of two profiles is refused, or None.
+
+    is_forced: different e-mails are no reason then. Different user IDs always are: the next login
+    of the one that lost its profile would make it a profile again. The caps hold too.
+    """
+    reason = _why_apart(survivor, other, ())
+    if reason == DIFFERENT_EMAILS and is_forced:
+        reason = None
+    return reason or _why_too_large(survivor, other)
+
+
 def merge_into(
     profiles: ProfileSet,
     survivor: Profile,
@@ -120,10 +132,14 @@ def merge_into(
     merge = Merge(copy.copy(survivor), copy.copy(absorbed), identifiers, now)
     merged = merge_profiles(survivor, absorbed)
     if survivor.email is not None and absorbed.email not in (None, survivor.email):
-        # Only reached when the request names the user and the absorbed profile's e-mail: the
-        # e-mail replaces the survivor's (decision 3).
-        profiles.detach(survivor, Identifier(EMAIL, survivor.email))
-        merged.email, merged.email_as_given = absorbed.email, absorbed.email_as_given
+        if Identifier(EMAIL, absorbed.email) in identifiers:
+            # The request names the user and the absorbed profile's e-mail: it replaces the
+            # survivor's (decision 3).
+            profiles.detach(survivor, Identifier(EMAIL, survivor.email))
+            merged.email, merged.email_as_given = absorbed.email, absorbed.email_as_given
+        else:
+            # By hand: the survivor keeps its own, the other one is free again.
+            profiles.detach(absorbed, Identifier(EMAIL, absorbed.email))
     merged.updated_at = now
     profiles.replace_by_merge(merge, merged)
     return merged

@@ -7,13 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audience.apps.operations import get_app
 from audience.errors import Invalid
 from audience.profiles import storage
-from audience.profiles.identifiers import (
-    ANALYTICS_VISITOR_ID,
-    EMAIL,
-    Identifier,
-    normalise_analytics_visitor_id,
-    normalise_email,
-)
+from audience.profiles.identifiers import ANALYTICS_VISITOR_ID, parse_identifier
 from audience.profiles.profile import profile_document
 from audience.server.database import raw
 
@@ -25,17 +19,12 @@ async def find_profile_documents(
 
     Errors: NotFound for the app, Invalid for a value that can't be an identifier of that kind.
     """
-    normal: str | None = value
-    if identifier_name == ANALYTICS_VISITOR_ID:
-        normal = normalise_analytics_visitor_id(value)
-    elif identifier_name == EMAIL:
-        normal = normalise_email(value)
-    if not normal or "\x00" in normal:
+    identifier = parse_identifier(identifier_name, value)
+    if identifier is None:
         expected = "16 hex digits" if identifier_name == ANALYTICS_VISITOR_ID else "not be empty"
         message = f"value must be {expected} for the identifier {identifier_name}"
         raise Invalid(message, path="value")
     await get_app(conn, app_id)
-    identifier = Identifier(identifier_name, normal)
     found = await storage.find_profiles(await raw(conn), app_id, [identifier])
     found.sort(key=lambda profile: profile.updated_at, reverse=True)
     return [profile_document(app_id, profile) for profile in found]

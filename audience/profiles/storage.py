@@ -208,6 +208,13 @@ async def touch_profiles(conn: asyncpg.Connection, sets: Mapping[str, ProfileSet
     )
 
 
+async def delete_profiles(
+    conn: asyncpg.Connection, app_id: str, profile_ids: Collection[str]
+) -> None:
+    """Delete profiles; identifiers, memberships and refusals go along.  Needs the app's lock."""
+    await conn.execute(DELETE_PROFILES, app_id, sorted(profile_ids))
+
+
 def profile_of(row: asyncpg.Record) -> Profile:
     """The profile of a row with the columns PROFILE_COLUMNS."""
     attributes = row["attributes"]

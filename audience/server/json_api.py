@@ -4,6 +4,7 @@ Errors: {"errors": [{"status", "code", "title", "detail", "source": {"parameter"
 caller who is not authenticated gets {"error": "..."} as documented (D4.8).
 """
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from audience.errors import (
     Invalid,
     InvalidFields,
     InvalidParameter,
+    TooLarge,
     Unauthenticated,
     UnsupportedType,
 )
@@ -27,6 +29,8 @@ JSON = "application/json"
 JSON_API = "application/vnd.api+json"
 #: Where the attributes of a resource stand in its document, for the pointers of errors.
 POINTER_PREFIX = web.RequestKey("pointer_prefix", str)
+#: Objects of a list that are checked before other requests get their turn.
+_CHECKED_AT_A_STRETCH = 25
 _TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -72,6 +76,29 @@ async def read_body(request: web.Request, schema: type[Schema]) -> dict[str, Any
     """
     _check_media_type(request)
     return _load(schema(), await read_json(request), "")
+
+
+async def read_list(request: web.Request, schema: type[Schema], most: int) -> list[dict[str, Any]]:
+    """The body, a plain JSON array of objects (or one object), each checked by the schema.
+
+    most: how many there may be.
+    Errors: UnsupportedType for another media type than JSON, InvalidFields with pointers, TooLarge.
+    """
+    _check_media_type(request)
+    given = await read_json(request)
+    given = [given] if isinstance(given, dict) else given
+    if not isinstance(given, list):
+        raise InvalidFields([("/", "must be a JSON array of objects")])
+    if len(given) > most:
+        message = f"the body holds {len(given)} objects, at most {most} are allowed"
+        raise TooLarge(message)
+    checks, checked = schema(), []
+    for position, one in enumerate(given):
+        checked.append(_load(checks, one, f"/{position}"))
+        if position % _CHECKED_AT_A_STRETCH == 0:
+            # Public requests come first.
+            await asyncio.sleep(0)
+    return checked
 
 
 async def read_resource(

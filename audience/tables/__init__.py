@@ -15,6 +15,7 @@ from audience.tables.audiences import (
     profile_reevaluations,
 )
 from audience.tables.columns import metadata
+from audience.tables.counted_events import counted_events
 from audience.tables.profiles import (
     merge_refusals,
     profile_identifiers,
@@ -31,6 +32,7 @@ __all__ = [
     "audience_members",
     "audiences",
     "audit_entries",
+    "counted_events",
     "merge_refusals",
     "metadata",
     "organizations",

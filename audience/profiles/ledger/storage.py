@@ -64,6 +64,50 @@ JOIN profiles p ON p.app_id = $1 AND p.profile_id = lineage.profile_id
 ORDER BY lineage.step LIMIT 1
 """
 
+# The profile and every one it absorbed, directly or by way of others.
+_LINEAGE = """
+WITH RECURSIVE lineage(profile_id) AS (
+    SELECT $2::uuid
+    UNION
+    SELECT m.absorbed_profile_id
+    FROM lineage JOIN profile_merges m
+        ON m.app_id = $1 AND m.survivor_profile_id = lineage.profile_id AND m.undone_at IS NULL
+)
+"""
+
+LIST_LINEAGE = f"{_LINEAGE} SELECT profile_id::text FROM lineage"  # noqa: S608 - a constant
+
+# An undone merge of a profile of the lineage belongs to its history too.
+LIST_LINEAGE_MERGES = f"""
+{_LINEAGE}
+SELECT {_MERGE_COLUMNS}, count(*) OVER () AS total FROM profile_merges
+WHERE app_id = $1 AND merge_id IN (
+    SELECT m.merge_id FROM lineage JOIN profile_merges m
+        ON m.app_id = $1 AND m.survivor_profile_id = lineage.profile_id
+    UNION
+    SELECT m.merge_id FROM lineage JOIN profile_merges m
+        ON m.app_id = $1 AND m.absorbed_profile_id = lineage.profile_id
+)
+ORDER BY merged_at, merge_id LIMIT $3 OFFSET $4
+"""  # noqa: S608 - the column list is a constant
+
+LIST_REFUSALS = """
+SELECT other_profile_id::text AS other_profile_id, reason, refused_count, first_refused_at,
+    last_refused_at
+FROM merge_refusals WHERE app_id = $1 AND profile_id = $2
+ORDER BY last_refused_at DESC, other_profile_id, reason LIMIT $3
+"""
+
+DELETE_MERGES_OF = """
+DELETE FROM profile_merges WHERE app_id = $1
+    AND (survivor_profile_id = ANY($2) OR absorbed_profile_id = ANY($2))
+"""
+
+DELETE_REFUSALS_OF = """
+DELETE FROM merge_refusals WHERE app_id = $1
+    AND (profile_id = ANY($2) OR other_profile_id = ANY($2))
+"""
+
 
 async def insert_merges(conn: asyncpg.Connection, app_id: str, merges: Sequence[Merge]) -> None:
     """Add merges to the ledger, in the order given: their ids grow."""
@@ -110,6 +154,44 @@ async def resolve_profile_id(conn: asyncpg.Connection, app_id: str, profile_id: 
     """The profile's id, or that of the one it was merged into; None when there is neither."""
     found: str | None = await conn.fetchval(RESOLVE_PROFILE_ID, app_id, profile_id)
     return found
+
+
+async def list_lineage(conn: asyncpg.Connection, app_id: str, profile_id: str) -> list[str]:
+    """The profile's id and those of every profile that lives on in it."""
+    return [row["profile_id"] for row in await conn.fetch(LIST_LINEAGE, app_id, profile_id)]
+
+
+async def list_lineage_merges(
+    conn: asyncpg.Connection, app_id: str, profile_id: str, limit: int, offset: int
+) -> tuple[list[tuple[str, Merge, datetime | None]], int]:
+    """(merge_id, merge, undone_at) of the merges that made the profile, oldest first; and how many.
+
+    Undone ones are among them. Past the last one the count is 0.
+    """
+    rows = await conn.fetch(LIST_LINEAGE_MERGES, app_id, profile_id, limit, offset)
+    merges = [(str(row["merge_id"]), _merge(row), row["undone_at"]) for row in rows]
+    return merges, rows[0]["total"] if rows else 0
+
+
+async def list_refusals(
+    conn: asyncpg.Connection, app_id: str, profile_id: str, limit: int
+) -> list[asyncpg.Record]:
+    """Merges into the profile that were refused, newest first."""
+    return list(await conn.fetch(LIST_REFUSALS, app_id, profile_id, limit))
+
+
+async def delete_merges_of(
+    conn: asyncpg.Connection, app_id: str, profile_ids: Sequence[str]
+) -> None:
+    """Delete every merge that one of the profiles took part in, with its documents."""
+    await conn.execute(DELETE_MERGES_OF, app_id, list(profile_ids))
+
+
+async def delete_refusals_of(
+    conn: asyncpg.Connection, app_id: str, profile_ids: Sequence[str]
+) -> None:
+    """Delete every refusal that names one of the profiles."""
+    await conn.execute(DELETE_REFUSALS_OF, app_id, list(profile_ids))
 
 
 def _record(profile: Profile) -> str:

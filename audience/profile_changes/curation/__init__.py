@@ -1,0 +1,1 @@
+"""Changes of single profiles by hand: merging, splitting, deleting, undoing a merge."""

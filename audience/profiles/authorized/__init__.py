@@ -1,0 +1,1 @@
+"""What the authorized API shows of profiles: documents, merges."""
