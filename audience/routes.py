@@ -18,7 +18,7 @@ from audience.profile_changes.analytics_facts import operations as analytics_fac
 from audience.profile_changes.curation import handlers as curation
 from audience.profiles import handlers as profiles
 from audience.profiles.authorized import handlers as profile_reads
-from audience.server import health, metrics
+from audience.server import health, metrics, openapi_page
 from audience.server.jobs import Job
 from audience.server.json_api import error_response, plain_error
 from audience.server.surface import Handler, SlashedPath, Surface
@@ -53,6 +53,12 @@ TOP_ROUTES: tuple[tuple[str, str, Handler], ...] = (
 AUTH_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/auth/token", tokens.create_token),
     ("GET", "/auth/jwks.json", tokens.show_public_keys),
+)
+
+#: Describe the API; need no token.
+DOCUMENTATION_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/api/openapi.json", openapi_page.show_openapi),
+    ("GET", "/api/docs", openapi_page.show_api_docs),
 )
 
 #: Need a token with the scope that `permissions.py` has for the handler's name.
@@ -114,7 +120,7 @@ def add_audience_routes(app: web.Application, root_path: str) -> None:
         # Health checks come from the inside, without the proxy's path; the rest may have it.
         for root in {root_path, ""}:
             _add(app, method, f"{root}{path}", handler)
-    for method, path, handler in AUTH_ROUTES:
+    for method, path, handler in (*AUTH_ROUTES, *DOCUMENTATION_ROUTES):
         _add(app, method, f"{root_path}{path}", handler)
     add_authorized_routes(app, root_path, AUTHORIZED_ROUTES, PERMISSIONS)
     app[deletion.ERASERS] = list(ERASERS)

@@ -7,6 +7,7 @@ from aiohttp import web
 from audience.routes import (
     AUTH_ROUTES,
     AUTHORIZED_ROUTES,
+    DOCUMENTATION_ROUTES,
     JOBS,
     add_audience_routes,
     add_authorized_routes,
@@ -16,10 +17,12 @@ from audience.routes import (
 from audience.server.database import Database
 from audience.server.jobs import hold_jobs
 from audience.server.keys import DATABASE, SETTINGS
+from audience.server.openapi_page import OPENAPI
 from audience.server.request_body import MAX_BODY_BYTES
 from audience.server.settings import Settings
 from audience.server.surface import all_surfaces
 from consent import routes
+from consent.api_description import api_description
 from consent.permissions import PERMISSIONS
 
 
@@ -28,13 +31,14 @@ def create_app(settings: Settings, database_url: str, *, with_jobs: bool = True)
 
     with_jobs: also do the work in the background.
     """
-    private = [*AUTH_ROUTES, *AUTHORIZED_ROUTES, *routes.AUTHORIZED_ROUTES]
+    private = [*AUTH_ROUTES, *DOCUMENTATION_ROUTES, *AUTHORIZED_ROUTES, *routes.AUTHORIZED_ROUTES]
     surfaces = all_surfaces(
         private_surfaces(settings.root_path), [handler.__name__ for _, _, handler in private]
     )
     app = web.Application(middlewares=[surfaces], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
     app[DATABASE] = Database(database_url)
+    app[OPENAPI] = api_description(settings.root_path)
     app.cleanup_ctx.append(_close_database)
     add_audience_routes(app, settings.root_path)
     add_authorized_routes(app, settings.root_path, routes.AUTHORIZED_ROUTES, PERMISSIONS)

@@ -80,11 +80,12 @@ def build_openapi(
 
 def _operation(path: str, handler: Callable[..., Any], scope: str | None) -> dict[str, Any]:
     description: Description = getattr(handler, _DESCRIPTION, Description())
-    first_line, _, rest = (inspect.getdoc(handler) or "").partition("\n")
+    # Where a rule comes from is for developers.
+    text = re.sub(r"\s*Source:.*", "", inspect.getdoc(handler) or "", flags=re.DOTALL)
     operation: dict[str, Any] = {
         "operationId": handler.__name__,
         "summary": handler.__name__.replace("_", " ").capitalize(),
-        "description": f"{first_line}\n{rest}".strip(),
+        "description": text,
         "tags": [_tag(path)],
         "parameters": [
             {"in": "path", "name": name, "required": True, "schema": {"type": "string"}}

@@ -1,0 +1,91 @@
+"""/api/openapi.json and /api/docs: complete, valid, and what the service does."""
+
+import re
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from consent.api_description import all_routes
+
+Client = TestClient[Any, Any]
+#: Not for clients: health, metrics, what SDKs send by the way.
+_NO_API = ("/healthz", "/readyz", "/metrics", "/ppms.php", "/piwik.php")
+
+
+async def _document(service: Client) -> dict[str, Any]:
+    answer = await service.get("/api/openapi.json")
+    assert answer.status == 200
+    document: dict[str, Any] = await answer.json()
+    return document
+
+
+def _served_paths(app: web.Application) -> set[tuple[str, str]]:
+    """(method, path) of every registered API route, as the description writes them."""
+    found = set()
+    for route in app.router.routes():
+        info = route.resource.get_info() if route.resource is not None else {}
+        path = info.get("path") or info.get("formatter") or ""
+        path = re.sub(r"\{slash\}$", "", path)
+        if path.startswith(
+            ("/api/", "/auth/", "/audiences/", "/consent/")
+        ) and route.method not in (
+            "HEAD",
+            "OPTIONS",
+        ):
+            found.add((route.method, path))
+    return found
+
+
+async def test_no_route_is_missing(service: Client) -> None:
+    document = await _document(service)
+    described = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    served = {
+        (method, path)
+        for method, path in _served_paths(service.app)
+        if "/static/" not in path and path not in _NO_API
+    }
+    assert served - described == set()
+    assert {pair for pair in described if pair[1].startswith("/api/")} - served == set()
+
+
+async def test_every_operation_is_explained(service: Client) -> None:
+    document = await _document(service)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation["description"], path
+            # A write that takes a JSON document says which one.
+            if method in ("post", "put", "patch") and path.startswith("/api/"):
+                is_action = path.rstrip("/").endswith(("undo", "publish", "verify", "execute"))
+                assert is_action or "requestBody" in operation, f"{method} {path}"
+    assert document["info"]["version"]
+
+
+async def test_references_lead_somewhere(service: Client) -> None:
+    document = await _document(service)
+    for reference in set(re.findall(r"#/components/schemas/([A-Za-z0-9_-]+)", str(document))):
+        assert reference in document["components"]["schemas"]
+
+
+async def test_page_shows_every_operation_without_outside_resources(service: Client) -> None:
+    answer = await service.get("/api/docs")
+    page = await answer.text()
+    assert answer.status == 200
+    assert answer.content_type == "text/html"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    for _, _, handler in all_routes():
+        assert f'id="{handler.__name__}"' in page
+    assert "<script" not in page
+    assert not re.findall(r"(?:src|href)=\"(?!#|openapi\.json)", page)
+
+
+@pytest.mark.parametrize("path", ["/api/docs/", "/api/openapi.json/"])
+async def test_description_needs_no_token(service: Client, path: str) -> None:
+    answer = await service.get(path)
+    assert answer.status == 200
+    assert "Access-Control-Allow-Origin" not in answer.headers
