@@ -16,6 +16,7 @@ from audience.server.database import make_engine
 from audience.server.embedded_postgres import join
 from audience.server.migrations import alembic_config, head_revision, is_empty, migrate
 from audience.tables import metadata
+from consent import tables_requests as _tables_requests  # noqa: F401 - its tables
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Data subject requests: intake, verification, lifecycle, answers (contract E3.10, E4, L3)."""

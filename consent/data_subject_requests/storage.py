@@ -1,0 +1,153 @@
+"""All SQL of data subject requests and their history."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from consent.tables_requests import data_subject_request_events, data_subject_requests
+
+
+@dataclass(frozen=True, slots=True)
+class DataSubjectRequest:
+    """One request, as the table `data_subject_requests` describes it.
+
+    identities: [{"identifier_name", "identifier_value"}], claimed beside the e-mail.
+    """
+
+    app_id: str
+    request_id: str
+    request_type: str
+    status: str
+    channel: str
+    received_at: datetime
+    due_at: datetime
+    email: str | None = None
+    content: str | None = None
+    visitor_id: str | None = None
+    analytics_visitor_id: str | None = None
+    identities: Sequence[Mapping[str, str]] = ()
+    hostname: str | None = None
+    note: str | None = None
+    assignee: str | None = None
+    language: str = "en"
+    verified_by: str | None = None
+    verification_reason: str | None = None
+    extension_reason: str | None = None
+    leader_id: str | None = None
+    verified_at: datetime | None = None
+    extended_at: datetime | None = None
+    reminded_at: datetime | None = None
+    closed_at: datetime | None = None
+    content_erased_at: datetime | None = None
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether it is proved that the requester is who they say."""
+        return self.verified_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEvent:
+    """Something that happened to a request."""
+
+    event_id: str
+    occurred_at: datetime
+    actor: str
+    event: str
+    from_status: str | None = None
+    to_status: str | None = None
+    detail: str | None = None
+
+
+_UUIDS = ("app_id", "request_id", "visitor_id", "leader_id")
+_NAMES = tuple(entry.name for entry in fields(DataSubjectRequest))
+
+
+async def insert_request(conn: AsyncConnection, request: DataSubjectRequest) -> None:
+    """Store a new request."""
+    await conn.execute(insert(data_subject_requests).values(_values(request)))
+
+
+async def find_request(
+    conn: AsyncConnection, request_id: str, *, for_update: bool = False
+) -> DataSubjectRequest | None:
+    """The request or None; for_update: its row is locked until the transaction ends."""
+    statement = select(data_subject_requests).where(
+        data_subject_requests.c.request_id == UUID(request_id)
+    )
+    if for_update:
+        statement = statement.with_for_update()
+    row = (await conn.execute(statement)).one_or_none()
+    return None if row is None else request_of(row)
+
+
+async def save_request(conn: AsyncConnection, request: DataSubjectRequest) -> None:
+    """Write the request as it is now; its row must be locked by `find_request`."""
+    column = data_subject_requests.c
+    await conn.execute(
+        update(data_subject_requests)
+        .where(column.app_id == UUID(request.app_id), column.request_id == UUID(request.request_id))
+        .values(_values(request))
+    )
+
+
+async def insert_event(
+    conn: AsyncConnection, request: DataSubjectRequest, event: RequestEvent
+) -> None:
+    """Add one entry to the request's history."""
+    await conn.execute(
+        insert(data_subject_request_events).values(
+            app_id=UUID(request.app_id),
+            request_id=UUID(request.request_id),
+            event_id=UUID(event.event_id),
+            occurred_at=event.occurred_at,
+            actor=event.actor,
+            event=event.event,
+            from_status=event.from_status,
+            to_status=event.to_status,
+            detail=event.detail,
+        )
+    )
+
+
+async def list_events(conn: AsyncConnection, request: DataSubjectRequest) -> list[RequestEvent]:
+    """The request's history, oldest first."""
+    column = data_subject_request_events.c
+    rows = await conn.execute(
+        select(data_subject_request_events)
+        .where(column.app_id == UUID(request.app_id), column.request_id == UUID(request.request_id))
+        .order_by(column.event_id)
+    )
+    return [
+        RequestEvent(
+            str(row.event_id),
+            row.occurred_at,
+            row.actor,
+            row.event,
+            row.from_status,
+            row.to_status,
+            row.detail,
+        )
+        for row in rows
+    ]
+
+
+def _values(request: DataSubjectRequest) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(request, name) for name in _NAMES}
+    for name in _UUIDS:
+        values[name] = None if values[name] is None else UUID(values[name])
+    values["identities"] = [dict(identity) for identity in request.identities]
+    return values
+
+
+def request_of(row: Any) -> DataSubjectRequest:
+    """The request of a row of its table."""
+    values = {name: getattr(row, name) for name in _NAMES}
+    for name in _UUIDS:
+        values[name] = None if values[name] is None else str(values[name])
+    return DataSubjectRequest(**values)

@@ -1,0 +1,116 @@
+"""The life of a data subject request: moves, month ends, leap years, days left."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+
+from consent.data_subject_requests.lifecycle import (
+    CLOSED,
+    MOVES,
+    NEED_PROOF,
+    OPEN,
+    STATUSES,
+    days_left,
+    due_at,
+    is_overdue,
+    needs_reminder,
+    refuse_move,
+    status_after_verification,
+)
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("received", "due", "extended"),
+    [
+        ("2026-01-31T10:00", "2026-02-28T10:00", "2026-04-30T10:00"),
+        ("2024-01-31T10:00", "2024-02-29T10:00", "2024-04-30T10:00"),
+        ("2026-01-28T10:00", "2026-02-28T10:00", "2026-04-28T10:00"),
+        ("2026-02-28T10:00", "2026-03-28T10:00", "2026-05-28T10:00"),
+        ("2024-02-29T10:00", "2024-03-29T10:00", "2024-05-29T10:00"),
+        ("2026-05-31T10:00", "2026-06-30T10:00", "2026-08-31T10:00"),
+        ("2026-11-30T10:00", "2026-12-30T10:00", "2027-02-28T10:00"),
+        ("2027-11-30T10:00", "2027-12-30T10:00", "2028-02-29T10:00"),
+        ("2026-12-31T23:59", "2027-01-31T23:59", "2027-03-31T23:59"),
+    ],
+)
+def test_due_a_month_after_receipt_and_three_when_extended(
+    received: str, due: str, extended: str
+) -> None:
+    assert due_at(_at(received), "UTC") == _at(due)
+    assert due_at(_at(received), "UTC", is_extended=True) == _at(extended)
+
+
+def test_the_month_is_that_of_the_apps_calendar() -> None:
+    # Already the first of March in Warsaw.
+    received = _at("2026-02-28T23:30")
+    assert due_at(received, "Europe/Warsaw") == _at("2026-03-31T22:30")
+    assert due_at(received, "UTC") == _at("2026-03-28T23:30")
+
+
+@pytest.mark.parametrize(
+    ("now", "left"),
+    [
+        ("2026-02-01T00:00", 27),
+        ("2026-02-27T23:59", 1),
+        ("2026-02-28T00:00", 0),
+        ("2026-02-28T23:59", 0),
+        ("2026-03-01T00:00", -1),
+    ],
+)
+def test_days_left_count_by_the_calendar(now: str, left: int) -> None:
+    assert days_left(_at("2026-02-28T10:00"), _at(now), "UTC") == left
+
+
+def test_days_left_are_days_of_the_apps_timezone() -> None:
+    assert days_left(_at("2026-02-28T10:00"), _at("2026-02-27T15:30"), "Asia/Tokyo") == 0
+
+
+def test_only_open_requests_are_overdue() -> None:
+    due = _at("2026-02-28T10:00")
+    for status in STATUSES:
+        assert is_overdue(status, due, due + timedelta(seconds=1)) is (status in OPEN)
+        assert not is_overdue(status, due, due)
+
+
+def test_the_team_is_reminded_once_before_the_request_is_due() -> None:
+    due = _at("2026-02-28T10:00")
+    early, late = due - timedelta(days=8), due - timedelta(days=7)
+    assert not needs_reminder("to_do", due, None, early, 7)
+    assert needs_reminder("to_do", due, None, late, 7)
+    assert not needs_reminder("to_do", due, late, late, 7)
+    for status in set(STATUSES) - OPEN:
+        assert not needs_reminder(status, due, None, late, 7)
+
+
+def test_no_move_into_work_without_proof() -> None:
+    for status, wanted in product(STATUSES, NEED_PROOF):
+        refusal = refuse_move(status, wanted, is_verified=False)
+        assert refusal is not None
+        if wanted in MOVES[status]:
+            assert refusal.code == "not_verified"
+
+
+def test_every_move_is_either_in_the_table_or_refused() -> None:
+    for status, wanted in product(STATUSES, STATUSES):
+        refusal = refuse_move(status, wanted, is_verified=True)
+        assert (refusal is None) == (wanted in MOVES[status])
+        if refusal is not None:
+            assert refusal.code == "move_not_allowed"
+            assert wanted in refusal.message
+
+
+def test_open_closed_and_unverified_are_all_there_is() -> None:
+    assert set(STATUSES) == OPEN | CLOSED | {"unverified"}
+    assert MOVES["resolved"] == MOVES["cancelled"] == frozenset()
+
+
+def test_the_first_proved_request_leads_and_others_are_duplicates() -> None:
+    assert status_after_verification("unverified", None) == "to_do"
+    assert status_after_verification("unverified", "leader") == "duplicate"
+    for closed in ("duplicate", "rejected", "cancelled"):
+        assert status_after_verification(closed, None) == closed
