@@ -3,10 +3,10 @@
 Pure: standard library only.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from audience.audiences.definition import Definition
+from audience.audiences.definition import Definition, Group, Leaf
 
 
 class FieldName(NamedTuple):
@@ -29,6 +29,34 @@ def audience_ids(definition: Definition) -> list[str]:
     """The audiences a definition asks about, each once, lower-cased, in document order."""
     ids = (leaf.audience_id for leaf in definition.leaves())
     return list(dict.fromkeys(audience_id for audience_id in ids if audience_id is not None))
+
+
+def leaf_paths(definition: Definition, path: str = "definition") -> Iterator[tuple[Leaf, str]]:
+    """Every condition with its JSON path, in the order of the document."""
+    pending = [(definition.root, path)]
+    while pending:
+        node, where = pending.pop()
+        if isinstance(node, Group):
+            children = [
+                (child, f"{where}.conditions[{position}]")
+                for position, child in enumerate(node.conditions)
+            ]
+            pending.extend(reversed(children))
+        else:
+            yield node, where
+
+
+def users_of(audience_id: str, references: Mapping[str, Collection[str]]) -> list[str]:
+    """The audiences that ask about this one, also by way of others; each once, itself left out."""
+    found: dict[str, None] = {}
+    pending = [audience_id]
+    while pending:
+        asked = pending.pop()
+        for user, ids in references.items():
+            if asked in ids and user not in found and user != audience_id:
+                found[user] = None
+                pending.append(user)
+    return list(found)
 
 
 def find_cycle(references: Mapping[str, Collection[str]]) -> list[str] | None:

@@ -11,6 +11,8 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.attributes import storage as attribute_storage
+from audience.audiences.memberships.decide import Differences, decide_all
+from audience.audiences.memberships.storage import save_memberships, touch_profiles_and_save
 from audience.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
 from audience.profile_changes import storage
 from audience.profile_changes.decide import AttributeTypes, modify_attributes
@@ -97,12 +99,10 @@ async def write_batch(
     changes = await _load(conn, requests)
     moment = now()
     results = [_apply(request, changes, moment) for request in requests]
-    sets = {app_id: change.profiles for app_id, change in changes.items()}
     if all(change.is_one_statement() for change in changes.values()):
-        await profile_storage.touch_profiles(conn, sets)
+        await touch_profiles_and_save(conn, _sets(changes), _decide(changes, moment), moment)
     else:
         async with conn.transaction():
-            await profile_storage.touch_profiles(conn, sets)
             await _save(conn, changes, moment)
     for change in changes.values():
         counts.merges += len(change.profiles.merges)
@@ -213,12 +213,29 @@ async def _load(
     return changes
 
 
+def _sets(changes: dict[str, _AppChange]) -> dict[str, ProfileSet]:
+    return {app_id: change.profiles for app_id, change in changes.items()}
+
+
+def _decide(changes: dict[str, _AppChange], now: datetime) -> dict[str, Differences]:
+    """{app_id: how memberships change}, of the apps that have audiences."""
+    return {
+        app_id: decide_all(change.app.audiences, change.profiles, change.app.before, now)
+        for app_id, change in changes.items()
+        if change.app.audiences is not None
+    }
+
+
 async def _save(conn: asyncpg.Connection, changes: dict[str, _AppChange], now: datetime) -> None:
+    """As `save.save_changes`, for several apps, with what is loaded already."""
+    for app_id, change in changes.items():
+        await apply_visitor_consents(conn, app_id, change.profiles)
+    await profile_storage.touch_profiles(conn, _sets(changes))
     for app_id, change in changes.items():
         if change.types.new:
             await attribute_storage.save_attribute_types(conn, app_id, change.types.new, now)
-        await apply_visitor_consents(conn, app_id, change.profiles)
         await profile_storage.save_profile_set(conn, app_id, change.profiles, now)
+    await save_memberships(conn, _decide(changes, now), now)
 
 
 def _why_not(request: WriteRequest, changes: dict[str, _AppChange]) -> DomainError | None:

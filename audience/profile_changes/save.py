@@ -4,6 +4,9 @@ from datetime import datetime
 
 import asyncpg
 
+from audience.audiences.memberships import storage as membership_storage
+from audience.audiences.memberships.cache import load_audiences
+from audience.audiences.memberships.decide import decide_all
 from audience.profile_changes.visitor_consents import apply_visitor_consents
 from audience.profiles import storage as profile_storage
 from audience.profiles.profile_set import ProfileSet
@@ -22,5 +25,14 @@ async def save_changes(
     fewer statements (`operations.write_batch`).
     """
     await apply_visitor_consents(conn, app_id, profiles)
+    audiences = await load_audiences(conn, app_id)
+    before = {}
+    if audiences is not None:
+        ids = profiles.changed_profile_ids | profiles.touched_profile_ids
+        ids |= profiles.absorbed_profile_ids
+        before = await membership_storage.get_before(conn, app_id, ids)
     await profile_storage.touch_profiles(conn, {app_id: profiles})
     await profile_storage.save_profile_set(conn, app_id, profiles, now)
+    if audiences is not None:
+        differences = decide_all(audiences, profiles, before, now)
+        await membership_storage.save_memberships(conn, {app_id: differences}, now)

@@ -12,6 +12,10 @@ import asyncpg
 import orjson
 
 from audience.attributes.value_types import ValueType
+from audience.audiences.memberships.audience_set import AudienceSet
+from audience.audiences.memberships.cache import audiences_of, known_audiences
+from audience.audiences.memberships.decide import Before
+from audience.audiences.memberships.storage import get_before, memberships_of
 from audience.profiles.identifiers import Identifier
 from audience.profiles.profile import Profile
 from audience.profiles.storage import PROFILE_COLUMNS, app_lock_key, profile_of
@@ -26,7 +30,8 @@ SELECT pg_advisory_lock(key)::text FROM unnest($2::bigint[]) AS key
 
 # One row per app that may be written to, then one per profile. One statement for all apps of the
 # batch: round trips are what a batch waits for. LATERAL with LIMIT 1 makes the planner look each
-# key up, whatever it believes about the app.
+# key up, whatever it believes about the app. Memberships are looked up only for the apps that this
+# process knows to have audiences ($7), and when they may change only where time matters ($8).
 LOAD_APPS = f"""
 SELECT a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_id,
     a.blocked_identifier_values, (
@@ -39,14 +44,16 @@ SELECT a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_
             LIMIT 1
         ) d
         WHERE wanted.app_id = a.app_id
-    ) AS types, {PROFILE_COLUMNS}
+    ) AS types, a.audiences_revision::text AS audiences_revision, a.timezone, {PROFILE_COLUMNS},
+    NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at, NULL::timestamptz AS changes_at
 FROM unnest($1::uuid[]) AS asked(app_id)
 CROSS JOIN LATERAL (
     SELECT * FROM apps WHERE app_id = asked.app_id AND is_audience_manager_enabled LIMIT 1
 ) a
 LEFT JOIN profiles p ON false
 UNION ALL
-SELECT ids.app_id::text, NULL, NULL, NULL, {PROFILE_COLUMNS}
+SELECT ids.app_id::text, NULL, NULL, NULL, NULL, NULL, {PROFILE_COLUMNS},
+    member.audience_ids, member.matched_at, due.changes_at
 FROM (
     SELECT DISTINCT wanted.app_id, found.profile_id
     FROM unnest($2::uuid[], $3::text[], $4::text[])
@@ -63,6 +70,16 @@ CROSS JOIN LATERAL (
     WHERE q.app_id = ids.app_id AND q.profile_id = ids.profile_id
     LIMIT 1
 ) p
+LEFT JOIN LATERAL (
+    SELECT array_agg(m.audience_id::text) AS audience_ids, array_agg(m.matched_at) AS matched_at
+    FROM audience_members m
+    WHERE ids.app_id = ANY($7::uuid[]) AND m.app_id = ids.app_id AND m.profile_id = p.profile_id
+) member ON true
+LEFT JOIN LATERAL (
+    SELECT r.changes_at FROM profile_reevaluations r
+    WHERE ids.app_id = ANY($8::uuid[]) AND r.app_id = ids.app_id AND r.profile_id = p.profile_id
+    LIMIT 1
+) due ON true
 """  # noqa: S608 - the column list is a constant
 
 
@@ -71,13 +88,16 @@ class LoadedApp:
     """What a batch must know of an app.
 
     types: {attribute_name: value type, None when declared only} of the wanted names that are known.
-    also_blocked: the app's own blocked identifier values, lower-cased.
+    also_blocked: the app's own blocked identifier values, lower-cased. before: {profile_id: what is
+    stored of its memberships}, of the profiles of an app with audiences.
     """
 
     organization_id: str
     also_blocked: frozenset[str]
     types: dict[str, ValueType | None]
     profiles: list[Profile] = field(default_factory=list)
+    audiences: AudienceSet | None = None
+    before: dict[str, Before] = field(default_factory=dict)
 
 
 async def switch_locks(
@@ -107,20 +127,53 @@ async def load_apps(
     """
     wanted = [(app_id, *pair) for app_id, pairs in identifiers.items() for pair in pairs]
     named = [(app_id, name) for app_id, names in attribute_names.items() for name in names]
+    known = {app_id: found for app_id in identifiers if (found := known_audiences(app_id))}
     rows = await conn.fetch(
         LOAD_APPS,
         list(identifiers),
         *([row[column] for row in wanted] for column in range(3)),
         *([row[column] for row in named] for column in range(2)),
+        list(known),
+        [app_id for app_id, found in known.items() if found.may_change_by_time],
     )
     apps: dict[str, LoadedApp] = {}
     for row in rows:
+        app_id = row["loaded_app_id"]
         if row["organization_id"] is not None:
-            apps[row["loaded_app_id"]] = LoadedApp(
-                row["organization_id"],
-                frozenset(value.lower() for value in row["blocked_identifier_values"]),
-                orjson.loads(row["types"]) if row["types"] else {},
-            )
-        elif row["loaded_app_id"] in apps:
-            apps[row["loaded_app_id"]].profiles.append(profile_of(row))
+            apps[app_id] = _loaded_app(row)
+            revision, timezone = row["audiences_revision"], row["timezone"]
+            apps[app_id].audiences = await audiences_of(conn, app_id, revision, timezone)
+        elif app_id in apps:
+            apps[app_id].profiles.append(profile_of(row))
+            if app_id in known:
+                apps[app_id].before[str(row["profile_id"])] = _before(row)
+    for app_id, app in apps.items():
+        await _complete(conn, app_id, app, known.get(app_id))
     return apps
+
+
+def _loaded_app(row: asyncpg.Record) -> LoadedApp:
+    return LoadedApp(
+        row["organization_id"],
+        frozenset(value.lower() for value in row["blocked_identifier_values"]),
+        orjson.loads(row["types"]) if row["types"] else {},
+    )
+
+
+def _before(row: asyncpg.Record) -> Before:
+    memberships = memberships_of(row["audience_ids"], row["matched_at"])
+    return Before(row["updated_at"], memberships, row["changes_at"])
+
+
+async def _complete(
+    conn: asyncpg.Connection, app_id: str, app: LoadedApp, expected: AudienceSet | None
+) -> None:
+    """Load what the statement could not know to be needed: the audiences have just changed."""
+    if app.audiences is None:
+        app.before.clear()
+    elif app.audiences is not expected and app.profiles:
+        ids = [profile.profile_id for profile in app.profiles]
+        app.before = await get_before(conn, app_id, ids)
+    for profile in app.profiles:
+        if profile.profile_id in app.before:
+            app.before[profile.profile_id].attributes = profile.attributes

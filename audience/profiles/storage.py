@@ -188,15 +188,19 @@ async def touch_profiles(conn: asyncpg.Connection, sets: Mapping[str, ProfileSet
 
     sets: {app_id: its profiles}.
     """
+    columns = touch_columns(sets)
+    if columns[0]:
+        await conn.execute(TOUCH_PROFILES, *columns)
+
+
+def touch_columns(sets: Mapping[str, ProfileSet]) -> list[list[Any]]:
+    """The parameters of TOUCH_PROFILES: one list a column."""
     touched = [
         (app_id, profiles.profiles[key])
         for app_id, profiles in sets.items()
         for key in profiles.touched_profile_ids - profiles.changed_profile_ids
     ]
-    if not touched:
-        return
-    await conn.execute(
-        TOUCH_PROFILES,
+    return [
         [app_id for app_id, _ in touched],
         [p.profile_id for _, p in touched],
         [p.updated_at for _, p in touched],
@@ -205,7 +209,7 @@ async def touch_profiles(conn: asyncpg.Connection, sets: Mapping[str, ProfileSet
         [p.analytics_visitor_seen_at for _, p in touched],
         [_json(p.attributes) for _, p in touched],
         [_json(p.attribute_written_at) for _, p in touched],
-    )
+    ]
 
 
 async def delete_profiles(

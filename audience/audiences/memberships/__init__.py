@@ -1,0 +1,1 @@
+"""Who is in which audience: decided from definitions, stored with the profile's change."""

@@ -1,0 +1,158 @@
+"""SQL of memberships: the rules of an app, what is stored of profiles, saving differences.
+
+Whoever saves here holds the app's lock (`profiles/storage.py`, `lock_apps`).
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from audience.audiences.memberships.decide import Before, Differences
+from audience.profiles.profile_set import ProfileSet
+from audience.profiles.storage import TOUCH_PROFILES, touch_columns, touch_profiles
+
+# Revision and rules come from one snapshot: they always belong together.
+LIST_RULES = """
+SELECT a.audiences_revision::text AS revision, a.timezone, d.audience_id::text AS audience_id,
+    d.definition::text AS definition, d.membership_duration_days
+FROM apps a
+LEFT JOIN audiences d ON d.app_id = a.app_id AND NOT d.is_deleted
+WHERE a.app_id = $1
+ORDER BY d.audience_id
+"""
+
+GET_REVISION = "SELECT audiences_revision::text, timezone FROM apps WHERE app_id = $1"
+
+# LATERAL: each profile's rows are looked up by its id, also in an app without statistics.
+GET_BEFORE = """
+SELECT ids.profile_id::text AS profile_id, p.updated_at, member.audience_ids, member.matched_at,
+    due.changes_at
+FROM unnest($2::uuid[]) AS ids(profile_id)
+CROSS JOIN LATERAL (
+    SELECT updated_at FROM profiles q WHERE q.app_id = $1 AND q.profile_id = ids.profile_id LIMIT 1
+) p
+CROSS JOIN LATERAL (
+    SELECT array_agg(m.audience_id::text) AS audience_ids, array_agg(m.matched_at) AS matched_at
+    FROM audience_members m WHERE m.app_id = $1 AND m.profile_id = ids.profile_id
+) member
+LEFT JOIN LATERAL (
+    SELECT r.changes_at FROM profile_reevaluations r
+    WHERE r.app_id = $1 AND r.profile_id = ids.profile_id LIMIT 1
+) due ON true
+"""
+
+
+def _saving(first: int) -> str:
+    """The beginning of a statement that stores differences; 12 parameters from `first` on."""
+    (app, audience, profile, matched, now, gone_app, gone_audience, gone_profile) = (
+        f"${first + position}" for position in range(8)
+    )
+    due_app, due_profile, due_at, undue = (f"${first + position}" for position in range(8, 12))
+    return f"""
+WITH kept AS (
+    INSERT INTO audience_members (app_id, audience_id, profile_id, member_since, matched_at)
+    SELECT app_id, audience_id, profile_id, {now}, matched_at
+    FROM unnest({app}::uuid[], {audience}::uuid[], {profile}::uuid[], {matched}::timestamptz[])
+        AS member(app_id, audience_id, profile_id, matched_at)
+    ON CONFLICT (app_id, audience_id, profile_id) DO UPDATE SET matched_at = excluded.matched_at
+), ended AS (
+    DELETE FROM audience_members m
+    USING unnest({gone_app}::uuid[], {gone_audience}::uuid[], {gone_profile}::uuid[])
+        AS gone(app_id, audience_id, profile_id)
+    WHERE m.app_id = gone.app_id AND m.audience_id = gone.audience_id
+        AND m.profile_id = gone.profile_id
+), due AS (
+    INSERT INTO profile_reevaluations (app_id, profile_id, changes_at)
+    SELECT app_id, profile_id, changes_at
+    FROM unnest({due_app}::uuid[], {due_profile}::uuid[], {due_at}::timestamptz[])
+        AS new(app_id, profile_id, changes_at)
+    WHERE changes_at IS NOT NULL
+    ON CONFLICT (app_id, profile_id) DO UPDATE SET changes_at = excluded.changes_at
+), undue AS (
+    DELETE FROM profile_reevaluations r
+    USING unnest({due_app}::uuid[], {due_profile}::uuid[], {undue}::boolean[])
+        AS gone(app_id, profile_id, is_gone)
+    WHERE gone.is_gone AND r.app_id = gone.app_id AND r.profile_id = gone.profile_id
+)
+"""  # noqa: S608 - numbers of parameters
+
+
+SAVE_MEMBERSHIPS = _saving(1) + "SELECT"
+TOUCH_AND_SAVE_MEMBERSHIPS = _saving(9) + TOUCH_PROFILES
+
+
+async def list_rules(conn: asyncpg.Connection, app_id: str) -> list[asyncpg.Record]:
+    """The app's revision and time zone with its audiences, one row each; one row without any."""
+    rows: list[asyncpg.Record] = await conn.fetch(LIST_RULES, app_id)
+    return rows
+
+
+async def get_revision(conn: asyncpg.Connection, app_id: str) -> tuple[str | None, str]:
+    """(revision of the app's audiences, None when it has none; its time zone)."""
+    row = await conn.fetchrow(GET_REVISION, app_id)
+    return (None, "UTC") if row is None else (row[0], row[1])
+
+
+async def get_before(
+    conn: asyncpg.Connection, app_id: str, profile_ids: Collection[str]
+) -> dict[str, Before]:
+    """{profile_id: what is stored of its memberships}, of the profiles that exist."""
+    rows = await conn.fetch(GET_BEFORE, app_id, sorted(profile_ids))
+    return {
+        row["profile_id"]: Before(
+            row["updated_at"],
+            memberships_of(row["audience_ids"], row["matched_at"]),
+            row["changes_at"],
+        )
+        for row in rows
+    }
+
+
+def memberships_of(
+    audience_ids: list[str] | None, matched_at: list[datetime | None] | None
+) -> dict[str, datetime | None]:
+    """{audience_id: matched_at} of two arrays that belong together."""
+    if audience_ids is None or matched_at is None:
+        return {}
+    return dict(zip(audience_ids, matched_at, strict=True))
+
+
+async def save_memberships(
+    conn: asyncpg.Connection, differences: Mapping[str, Differences], now: datetime
+) -> None:
+    """Store the differences, by app; one statement, none when there is nothing to store.
+
+    The profiles must be stored already.  On repeat: the same state, member_since stays.
+    """
+    if any(differences.values()):
+        await conn.execute(SAVE_MEMBERSHIPS, *_columns(differences, now))
+
+
+async def touch_profiles_and_save(
+    conn: asyncpg.Connection,
+    sets: Mapping[str, ProfileSet],
+    differences: Mapping[str, Differences],
+    now: datetime,
+) -> None:
+    """As `profiles.storage.touch_profiles`, with the memberships that follow; one statement."""
+    if not any(differences.values()):
+        await touch_profiles(conn, sets)
+        return
+    touched = touch_columns(sets)
+    await conn.execute(TOUCH_AND_SAVE_MEMBERSHIPS, *touched, *_columns(differences, now))
+
+
+def _columns(differences: Mapping[str, Differences], now: datetime) -> list[Any]:
+    """The parameters of `_saving`, in its order."""
+    kept = [(app_id, *row) for app_id, found in differences.items() for row in found.kept]
+    ended = [(app_id, *row) for app_id, found in differences.items() for row in found.ended]
+    due = [(app_id, *row) for app_id, found in differences.items() for row in found.due]
+    return [
+        *([row[column] for row in kept] for column in range(4)),
+        now,
+        *([row[column] for row in ended] for column in range(3)),
+        *([row[column] for row in due] for column in range(3)),
+        [row[2] is None for row in due],
+    ]
