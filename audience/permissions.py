@@ -12,6 +12,14 @@ PERMISSIONS: dict[str, str] = {
     "create_app": ADMIN,
     "update_app": ADMIN,
     "delete_app": ADMIN,
+    # Audiences
+    "list_app_audiences": READ,
+    "create_audience": WRITE,
+    "get_audience": READ,
+    "replace_audience": WRITE,
+    "delete_audience": WRITE,
+    "preview_audience": READ,
+    "explain_audience": READ,
     # Profiles: deleting one can't be taken back
     "find_profiles": READ,
     "get_profile": READ,

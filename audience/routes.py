@@ -10,6 +10,9 @@ from audience.apps.audit import handlers as audit
 from audience.apps.authorization import authorized
 from audience.apps.tokens import handlers as tokens
 from audience.audiences import handlers as audiences
+from audience.audiences.catalogue import handlers as catalogue
+from audience.audiences.insight import handlers as insight
+from audience.audiences.upkeep.jobs import JOBS as AUDIENCE_JOBS
 from audience.permissions import PERMISSIONS
 from audience.profile_changes import handlers as profile_changes
 from audience.profile_changes import operations as profile_changes_operations
@@ -69,6 +72,13 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("PATCH", "/api/apps/v2/{app_id}", apps.update_app),
     ("DELETE", "/api/apps/v2/{app_id}", apps.delete_app),
     ("GET", "/api/audit/v1/entries", audit.list_audit_entries),
+    ("GET", f"{_API}/audiences", catalogue.list_app_audiences),
+    ("POST", f"{_API}/audiences", catalogue.create_audience),
+    ("POST", f"{_API}/audiences/preview", insight.preview_audience),
+    ("GET", f"{_API}/audiences/{{audience_id}}", catalogue.get_audience),
+    ("PUT", f"{_API}/audiences/{{audience_id}}", catalogue.replace_audience),
+    ("DELETE", f"{_API}/audiences/{{audience_id}}", catalogue.delete_audience),
+    ("POST", f"{_API}/audiences/{{audience_id}}/explain", insight.explain_audience),
     ("POST", f"{_API}/analytics", analytics_facts.add_facts),
     ("GET", f"{_API}/profiles/get", profile_reads.find_profiles),
     ("GET", f"{_API}/profiles/{{profile_id}}", profile_reads.get_profile),
@@ -79,7 +89,10 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_API}/merges/{{merge_id}}/undo", curation.undo_merge),
 )
 
-JOBS: tuple[Job, ...] = (Job("erase deleted apps", 5, deletion.erase_deleted_app),)
+JOBS: tuple[Job, ...] = (
+    Job("erase deleted apps", 5, deletion.erase_deleted_app),
+    *AUDIENCE_JOBS,
+)
 
 #: Remove the many rows of a deleted app, in this order.
 ERASERS: tuple[deletion.Eraser, ...] = (

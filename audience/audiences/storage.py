@@ -1,7 +1,8 @@
 """All SQL of audience membership. A read never evaluates rules: it looks stored rows up.
 
 LATERAL with LIMIT 1 makes the planner look each key up, also in an app that is younger than the
-statistics (ARCHITECTURE.md, decision 4).
+statistics (ARCHITECTURE.md, decision 4). Members of a deleted audience stay stored until a job has
+removed them; the app's row, read anyway, says which these are.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ SELECT app.is_known, member.is_member
 FROM unnest($1::uuid[], $2::text[], $3::uuid[])
     WITH ORDINALITY AS asked(app_id, analytics_visitor_id, audience_id, position)
 LEFT JOIN LATERAL (
-    SELECT true AS is_known FROM apps a
+    SELECT true AS is_known, a.purged_audience_ids FROM apps a
     WHERE a.app_id = asked.app_id AND a.is_audience_manager_enabled LIMIT 1
 ) app ON true
 LEFT JOIN LATERAL (
@@ -26,7 +27,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT true AS is_member FROM audience_members m
     WHERE m.app_id = asked.app_id AND m.audience_id = asked.audience_id
-        AND m.profile_id = held.profile_id
+        AND m.profile_id = held.profile_id AND m.audience_id <> ALL (app.purged_audience_ids)
     LIMIT 1
 ) member ON true
 ORDER BY asked.position
@@ -36,12 +37,13 @@ LIST_MEMBERSHIPS = """
 SELECT app.is_known, ARRAY(
     SELECT m.audience_id::text FROM audience_members m
     WHERE m.app_id = asked.app_id AND m.profile_id = held.profile_id
+        AND m.audience_id <> ALL (app.purged_audience_ids)
     ORDER BY m.audience_id
 ) AS audience_ids
 FROM unnest($1::uuid[], $2::text[])
     WITH ORDINALITY AS asked(app_id, analytics_visitor_id, position)
 LEFT JOIN LATERAL (
-    SELECT true AS is_known FROM apps a
+    SELECT true AS is_known, a.purged_audience_ids FROM apps a
     WHERE a.app_id = asked.app_id AND a.is_audience_manager_enabled LIMIT 1
 ) app ON true
 LEFT JOIN LATERAL (

@@ -1,0 +1,1 @@
+"""The audiences of an app: making, changing, listing them."""

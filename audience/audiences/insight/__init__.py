@@ -1,0 +1,1 @@
+"""Questions about definitions: whom would it match, and why (not) this one."""

@@ -1,0 +1,1 @@
+"""What happens to memberships without a request: filling, time passing, daily counts."""
