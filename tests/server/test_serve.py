@@ -111,11 +111,37 @@ async def test_every_command_works_with_and_without_the_service(tmp_path: Path) 
                     data_dir, "attributes", action, "--app", app_id, "--name", "color"
                 )
                 assert changed.returncode == 0, changed.stderr
+            _check_credentials(data_dir)
             found = _profiles(data_dir, app_id, "user_id", "m")
             assert [document["user_id"] for document in found] == (["m"] if environment else [])
         finally:
             if environment:
                 service.stop()
+
+
+def _check_credentials(data_dir: Path) -> None:
+    made = _command(
+        data_dir,
+        "credentials",
+        "create",
+        "--name",
+        "Reports",
+        "--scope",
+        "read",
+        "--scope",
+        "privacy",
+    )
+    assert made.returncode == 0, made.stderr
+    document = json.loads(made.stdout)
+    assert document.keys() == {"client_id", "client_secret"}
+    newest = json.loads(_command(data_dir, "credentials", "list").stdout.splitlines()[-1])
+    assert newest["client_id"] == document["client_id"]
+    assert (newest["scopes"], newest["revoked_at"]) == (["privacy", "read"], None)
+    assert document["client_secret"] not in json.dumps(newest)
+    assert _command(data_dir, "keys", "rotate").returncode == 0
+    assert _command(data_dir, "credentials", "revoke", document["client_id"]).returncode == 0
+    again = _command(data_dir, "credentials", "revoke", document["client_id"])
+    assert (again.returncode, len(again.stderr.splitlines())) == (1, 1)
 
 
 class Storm:
