@@ -11,7 +11,9 @@ from audience.profiles.handlers import json_bytes, unknown_app, visitor_id_of
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE
 from audience.server.metrics import BATCH_SIZE
+from audience.server.openapi import described
 from audience.server.request_fields import required_uuid
+from audience.server.schema_fields import MembershipAnswer, MembershipQuery, VisitorQuery
 
 _CHECKS = web.AppKey("membership_checks", Batcher[MembershipQuestion, bool | None])
 _LISTS = web.AppKey("membership_lists", Batcher[VisitorQuestion, list[str] | None])
@@ -48,6 +50,7 @@ async def hold_membership_reads(app: web.Application) -> AsyncIterator[None]:
     await held_for_lists.close()
 
 
+@described(query=MembershipQuery, answer=MembershipAnswer)
 async def check_audience(request: web.Request) -> web.Response:
     """GET .../profiles/{analytics_visitor_id}/audiences/check/?website_id=&audience_id= -> 200.
 
@@ -63,6 +66,7 @@ async def check_audience(request: web.Request) -> web.Response:
     return json_bytes(_MEMBER if is_member else _NO_MEMBER)
 
 
+@described(query=VisitorQuery)
 async def list_audiences(request: web.Request) -> web.Response:
     """GET .../profiles/{analytics_visitor_id}/audiences/?website_id= -> 200.
 

@@ -9,11 +9,13 @@ from email_validator import EmailNotValidError, validate_email
 
 from audience.profile_changes.items import Skip, parse_items
 from audience.profile_changes.operations import SkippedStrictly, WriteRequest
+from audience.profile_changes.public_schemas import AttributesItem, FormItem, SkippedEntries
 from audience.profile_changes.writer import Writer
 from audience.profiles.identifiers import normalise_email
 from audience.server import metrics
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE, SETTINGS
+from audience.server.openapi import described
 from audience.server.request_body import drain, read_json
 
 _WRITES = web.AppKey("writes", Batcher[WriteRequest, list[Skip]])
@@ -37,6 +39,7 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
     await writer.close()
 
 
+@described(body=AttributesItem, is_body_list=True, answer=SkippedEntries)
 async def modify_attributes(request: web.Request) -> web.Response:
     """POST /audiences/tracker/attributes/ -> 204, or 200 with what was skipped.
 
@@ -48,6 +51,7 @@ async def modify_attributes(request: web.Request) -> web.Response:
     return await _store(request, are_forms=False)
 
 
+@described(body=FormItem, is_body_list=True, answer=SkippedEntries)
 async def submit_form(request: web.Request) -> web.Response:
     """POST /audiences/tracker/forms/ -> 204, or 200 with what was skipped.
 

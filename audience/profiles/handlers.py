@@ -12,7 +12,9 @@ from audience.profiles.public_attributes.storage import PublicAttributes
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE
 from audience.server.metrics import BATCH_SIZE
+from audience.server.openapi import described
 from audience.server.request_fields import required_uuid
+from audience.server.schema_fields import PublicAttribute, VisitorQuery
 
 _READS = web.AppKey("attribute_reads", Batcher[tuple[str, str], PublicAttributes])
 _MAX_READS_IN_BATCH = 128
@@ -57,6 +59,7 @@ _JSON_HEADERS = CIMultiDict(
 )
 
 
+@described(query=VisitorQuery, answer=PublicAttribute, is_list=True)
 async def get_attributes(request: web.Request) -> web.Response:
     """GET .../public/api/profiles/{analytics_visitor_id}/attributes/?website_id= -> 200.
 

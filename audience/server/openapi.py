@@ -26,8 +26,8 @@ class Description:
     """What a handler takes and answers.
 
     query, body, answer: schemas; resource: the JSON:API type that body and answer are the
-    attributes of, None for plain JSON; is_list: the answer is a list of them. body_type: the media
-    type of a body that is no JSON.
+    attributes of, None for plain JSON; is_list, is_body_list: the answer, the body is a list of
+    them. body_type, answer_type: the media type of what is no JSON.
     """
 
     query: type[Schema] | None = None
@@ -36,6 +36,7 @@ class Description:
     status: int = 200
     resource: str | None = None
     is_list: bool = False
+    is_body_list: bool = False
     body_type: str = JSON
     answer_type: str = JSON
 
@@ -96,7 +97,7 @@ def _operation(path: str, handler: Callable[..., Any], scope: str | None) -> dic
     if description.query is not None:
         operation["parameters"].append({"in": "query", "schema": description.query})
     if description.body is not None:
-        schema = _wrapped(description.body, description.resource, is_list=False)
+        schema = _wrapped(description.body, description.resource, is_list=description.is_body_list)
         media_type = JSON_API if description.resource else description.body_type
         operation["requestBody"] = {"required": True, "content": {media_type: {"schema": schema}}}
     if scope is not None:

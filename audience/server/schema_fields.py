@@ -96,3 +96,29 @@ class PageQuery(Schema):
         validate=validate.Range(0, MAX_OFFSET, error=f"must be from 0 to {MAX_OFFSET}"),
         metadata={"description": "Leave out so many at the beginning."},
     )
+
+
+class VisitorQuery(Schema):
+    """The app that a visitor is asked about."""
+
+    website_id = UuidText(required=True, metadata={"description": "The app ID."})
+
+
+class MembershipQuery(VisitorQuery):
+    """The audience that a visitor is asked about."""
+
+    audience_id = UuidText(required=True)
+
+
+class PublicAttribute(Schema):
+    """An attribute that the public may read."""
+
+    name = fields.String()
+    value = fields.Raw()
+    field_type = fields.String(validate=validate.OneOf(["attributes", "analytics"]))
+
+
+class MembershipAnswer(Schema):
+    """Whether the visitor is in the audience."""
+
+    result = fields.Boolean()

@@ -9,10 +9,12 @@ from aiohttp import web
 
 from audience.apps.credentials.operations import TOKEN_LIFETIME_SECONDS, issue_token
 from audience.apps.signing.operations import list_public_keys
+from audience.apps.tokens.schemas import TokenAnswer, TokenRequest
 from audience.errors import DomainError, Invalid, Unauthenticated
 from audience.server import clock
 from audience.server.error_response import add_retry_after, status_of
 from audience.server.keys import DATABASE, SETTINGS
+from audience.server.openapi import described
 from audience.server.request_body import read_json
 
 _GRANT = "client_credentials"
@@ -20,6 +22,7 @@ _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELD_CHARACTERS = 1024
 
 
+@described(body=TokenRequest, answer=TokenAnswer)
 async def create_token(request: web.Request) -> web.Response:
     """POST /auth/token -> 200 {"token_type", "expires_in", "access_token"}.
 
