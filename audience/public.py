@@ -20,6 +20,13 @@ from audience.apps.operations import (
 from audience.apps.signing.operations import rotate_signing_key, sign, verify
 from audience.apps.storage import App, list_apps
 from audience.attributes.operations import FIELD_TYPES, allow_attribute, deny_attribute
+from audience.profile_changes.erasure.operations import (
+    count_person_rows,
+    erase_person,
+    erase_profile,
+    erase_some_merges,
+    finish_erasures,
+)
 from audience.profile_changes.operations import set_profile_consents
 from audience.profile_changes.visitor_consents import VisitorConsents, use_visitor_consents
 from audience.profiles.identifiers import IDENTIFIER_NAMES
@@ -40,11 +47,16 @@ __all__ = [
     "authorized",
     "caller_of",
     "consent_settings_with_defaults",
+    "count_person_rows",
     "create_app",
     "create_credential",
     "deny_attribute",
     "ensure_demo_app",
+    "erase_person",
+    "erase_profile",
+    "erase_some_merges",
     "find_profile_documents",
+    "finish_erasures",
     "get_app",
     "list_apps",
     "list_credentials",

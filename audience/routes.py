@@ -19,6 +19,7 @@ from audience.profile_changes import operations as profile_changes_operations
 from audience.profile_changes.analytics_facts import handlers as analytics_facts
 from audience.profile_changes.analytics_facts import operations as analytics_facts_operations
 from audience.profile_changes.curation import handlers as curation
+from audience.profile_changes.erasure import operations as erasure
 from audience.profiles import handlers as profiles
 from audience.profiles.authorized import handlers as profile_reads
 from audience.server import health, metrics, openapi_page
@@ -91,6 +92,7 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
 
 JOBS: tuple[Job, ...] = (
     Job("erase deleted apps", 5, deletion.erase_deleted_app),
+    Job("finish erasures", 5, erasure.finish_erasures),
     *AUDIENCE_JOBS,
 )
 

@@ -16,6 +16,7 @@ from audience.audiences.memberships.storage import save_memberships, touch_profi
 from audience.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
 from audience.profile_changes import storage
 from audience.profile_changes.decide import AttributeTypes, modify_attributes
+from audience.profile_changes.erasure.memory import without_erased
 from audience.profile_changes.items import Item, Items, Skip
 from audience.profile_changes.save import save_changes
 from audience.profile_changes.storage import LoadedApp
@@ -269,6 +270,9 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
     try:
         for app_id, items in groups.items():
             change = changes[app_id]
+            if change.app.erased:
+                blocked = change.profiles.also_blocked
+                items = without_erased(items, change.app.erased, blocked, now)  # noqa: PLW2901
             skipped += modify_attributes(change.profiles, change.types, items, now)
         if skipped and request.is_strict:
             raise SkippedStrictly(skipped)

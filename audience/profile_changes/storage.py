@@ -16,6 +16,8 @@ from audience.audiences.memberships.audience_set import AudienceSet
 from audience.audiences.memberships.cache import audiences_of, known_audiences
 from audience.audiences.memberships.decide import Before
 from audience.audiences.memberships.storage import get_before, memberships_of
+from audience.profile_changes.erasure.memory import Remembered
+from audience.profile_changes.erasure.storage import ERASED_COLUMN, remembered_of
 from audience.profiles.identifiers import Identifier
 from audience.profiles.profile import Profile
 from audience.profiles.storage import PROFILE_COLUMNS, app_lock_key, profile_of
@@ -32,6 +34,7 @@ SELECT pg_advisory_lock(key)::text FROM unnest($2::bigint[]) AS key
 # batch: round trips are what a batch waits for. LATERAL with LIMIT 1 makes the planner look each
 # key up, whatever it believes about the app. Memberships are looked up only for the apps that this
 # process knows to have audiences ($7), and when they may change only where time matters ($8).
+# What is remembered of erased profiles is looked up in apps that have a key for it.
 LOAD_APPS = f"""
 SELECT a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_id,
     a.blocked_identifier_values, (
@@ -44,7 +47,8 @@ SELECT a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_
             LIMIT 1
         ) d
         WHERE wanted.app_id = a.app_id
-    ) AS types, a.audiences_revision::text AS audiences_revision, a.timezone, {PROFILE_COLUMNS},
+    ) AS types, a.audiences_revision::text AS audiences_revision, a.timezone,
+    {ERASED_COLUMN} AS erased, {PROFILE_COLUMNS},
     NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at, NULL::timestamptz AS changes_at
 FROM unnest($1::uuid[]) AS asked(app_id)
 CROSS JOIN LATERAL (
@@ -52,7 +56,7 @@ CROSS JOIN LATERAL (
 ) a
 LEFT JOIN profiles p ON false
 UNION ALL
-SELECT ids.app_id::text, NULL, NULL, NULL, NULL, NULL, {PROFILE_COLUMNS},
+SELECT ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, {PROFILE_COLUMNS},
     member.audience_ids, member.matched_at, due.changes_at
 FROM (
     SELECT DISTINCT wanted.app_id, found.profile_id
@@ -89,7 +93,8 @@ class LoadedApp:
 
     types: {attribute_name: value type, None when declared only} of the wanted names that are known.
     also_blocked: the app's own blocked identifier values, lower-cased. before: {profile_id: what is
-    stored of its memberships}, of the profiles of an app with audiences.
+    stored of its memberships}, of the profiles of an app with audiences. erased: what is remembered
+    of erased profiles that held the wanted identifiers.
     """
 
     organization_id: str
@@ -98,6 +103,7 @@ class LoadedApp:
     profiles: list[Profile] = field(default_factory=list)
     audiences: AudienceSet | None = None
     before: dict[str, Before] = field(default_factory=dict)
+    erased: Remembered = field(default_factory=dict)
 
 
 async def switch_locks(
@@ -157,6 +163,7 @@ def _loaded_app(row: asyncpg.Record) -> LoadedApp:
         row["organization_id"],
         frozenset(value.lower() for value in row["blocked_identifier_values"]),
         orjson.loads(row["types"]) if row["types"] else {},
+        erased=remembered_of(row["erased"]) if row["erased"] else {},
     )
 
 

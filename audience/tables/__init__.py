@@ -16,6 +16,7 @@ from audience.tables.audiences import (
 )
 from audience.tables.columns import metadata
 from audience.tables.counted_events import counted_events
+from audience.tables.erasures import erased_identifiers, erasures
 from audience.tables.profiles import (
     merge_refusals,
     profile_identifiers,
@@ -33,6 +34,8 @@ __all__ = [
     "audiences",
     "audit_entries",
     "counted_events",
+    "erased_identifiers",
+    "erasures",
     "merge_refusals",
     "metadata",
     "organizations",

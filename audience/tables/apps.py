@@ -1,6 +1,6 @@
 """Tables of organizations and apps."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Table, Text, Uuid, text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from audience.tables.columns import facts, metadata, moment, texts
@@ -19,6 +19,7 @@ organizations = Table(
 # audiences_revision: another one after each change of an audience, null without audiences; so a
 # writer sees under the app's lock whether the definitions it knows still hold.
 # purged_audience_ids: deleted audiences that still have members; no read shows them.
+# erasure_key: hashes the identifiers of erased profiles; null while none is remembered.
 apps = Table(
     "apps",
     metadata,
@@ -34,6 +35,7 @@ apps = Table(
     # What differs from `apps/consent_settings.py`.
     facts("consent_settings"),
     Column("audiences_revision", Uuid),
+    Column("erasure_key", LargeBinary),
     Column("purged_audience_ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]")),
     moment("created_at"),
     moment("updated_at"),

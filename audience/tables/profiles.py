@@ -99,4 +99,6 @@ merge_refusals = Table(
     ForeignKeyConstraint(
         ["app_id", "profile_id"], ["profiles.app_id", "profiles.profile_id"], ondelete="CASCADE"
     ),
+    # An erasure looks for it.
+    Index("ix__merge_refusals__other_profile_id", "other_profile_id"),
 )

@@ -39,7 +39,7 @@ async def test_fact_changes_everything_it_tells_of(
     )
     assert await authorized.post(FACTS, json=[fact]) == (
         200,
-        {"facts": 1, "orders": 1, "conversions": 1, "repeated": 0, "skipped": []},
+        {"facts": 1, "orders": 1, "conversions": 1, "repeated": 0, "erased": 0, "skipped": []},
     )
     profile = await app.profile("user_id", "jbond")
     moment = "2026-03-01T12:00:00.000000Z"
@@ -67,7 +67,14 @@ async def test_batch_sent_again_changes_nothing(app: App, authorized: Authorized
     before = await app.profile("analytics_visitor_id", VISITOR)
     for again in (batch, batch[::-1]):
         _, answer = await authorized.post(FACTS, json=again)
-        assert answer == {"facts": 2, "orders": 0, "conversions": 0, "repeated": 3, "skipped": []}
+        assert answer == {
+            "facts": 2,
+            "orders": 0,
+            "conversions": 0,
+            "repeated": 3,
+            "erased": 0,
+            "skipped": [],
+        }
     after = await app.profile("analytics_visitor_id", VISITOR)
     assert before["goals"]["1"]["conversion_count"] == 2
     assert before | {"updated_at": ""} == after | {"updated_at": ""}

@@ -29,7 +29,8 @@ async def add_facts(request: web.Request) -> web.Response:
 
     Body: an array of at most 1,000 facts (or one); all of them are applied or none. An order id and
     a goal's event id count once, whoever has them by then; late facts replace nothing newer. On
-    repeat: the same state.  400 malformed, 404 for an unknown app.
+    repeat: the same state. Facts from before a person's erasure, and for a day all that name only
+    that person's visitor IDs, are dropped.  400 malformed, 404 for an unknown app.
     """
     now = clock.now()
     given = await read_list(request, AnalyticsFact, MAX_FACTS)
@@ -49,6 +50,7 @@ async def add_facts(request: web.Request) -> web.Response:
         "orders": outcome.order_count,
         "conversions": outcome.conversion_count,
         "repeated": outcome.repeated_count,
+        "erased": outcome.erased_count,
         "skipped": [
             {"fact": position, "name": "goal", "reason": reason}
             for position, reason in outcome.skipped

@@ -1,7 +1,7 @@
 """Applying facts of the analytics system, one app at a time, under the app's lock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import asyncpg
@@ -14,6 +14,11 @@ from audience.profile_changes.analytics_facts.facts import (
     Fact,
     apply_fact,
     see_main_visitor_id,
+)
+from audience.profile_changes.erasure.memory import (
+    Remembered,
+    is_from_before,
+    usable_identifiers,
 )
 from audience.profile_changes.save import save_changes
 from audience.profiles import storage as profile_storage
@@ -31,7 +36,7 @@ class FactsOutcome:
     """What became of a batch.
 
     repeated_count: orders and conversions that had been counted before. skipped: (position, reason)
-    of the facts whose goal was left out.
+    of the facts whose goal was left out. erased_count: facts about erased persons, dropped.
     """
 
     fact_count: int
@@ -39,6 +44,7 @@ class FactsOutcome:
     conversion_count: int
     repeated_count: int
     skipped: list[tuple[int, str]]
+    erased_count: int = 0
 
 
 async def add_analytics_facts(
@@ -80,6 +86,9 @@ async def _add_facts_of_app(
         raise Forbidden(message, path="website_id")
     profiles = ProfileSet(new_profile_id=new_id, also_blocked=app.also_blocked)
     profiles.load(app.profiles)
+    kept = _without_erased(facts, app.erased, now)
+    outcome.erased_count += len(facts) - len(kept)
+    facts = kept
     keys = [key for fact in facts for key in (fact.order_key(), fact.conversion_key()) if key]
     counted = await storage.insert_counted_events(conn, app_id, set(keys), now)
     outcome.repeated_count += len(keys) - len(counted)
@@ -118,6 +127,18 @@ def _apply(
         profile.updated_at = now
         profiles.changed_profile_ids.add(profile.profile_id)
     return skipped
+
+
+def _without_erased(facts: Sequence[Fact], erased: Remembered, now: datetime) -> list[Fact]:
+    """The facts that may be brought into profiles, without visitor IDs that are blocked."""
+    if not erased:
+        return list(facts)
+    kept = []
+    for fact in facts:
+        identifiers = usable_identifiers(fact.identifiers, erased, now)
+        if identifiers and not is_from_before(fact.identifiers, erased, fact.occurred_at):
+            kept.append(replace(fact, identifiers=identifiers))
+    return kept
 
 
 def _usable_identifiers(fact: Fact, also_blocked: frozenset[str]) -> tuple[Identifier, ...]:

@@ -113,6 +113,7 @@ class FactsAnswer(Schema):
     orders = fields.Integer(metadata={"description": "Orders that count now."})
     conversions = fields.Integer(metadata={"description": "Goal conversions that count now."})
     repeated = fields.Integer(metadata={"description": "Orders and conversions known already."})
+    erased = fields.Integer(metadata={"description": "Facts about erased persons: dropped."})
     skipped = fields.List(
         fields.Dict(), metadata={"description": "{fact, name, reason} of goals left out."}
     )

@@ -1,0 +1,150 @@
+"""Erasing persons: the profile at once, the rest in bounded steps, the memory after some days.
+
+The order of things: lock the app, find, remember by digests, delete. From the moment of the commit
+nobody finds anything of the profile; ledger rows, which only undoing a merge could read (and that
+needs the profile), follow in steps.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import asyncpg
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from audience.profile_changes.erasure import storage
+from audience.profile_changes.erasure.memory import (
+    KEY_BYTES,
+    REMEMBERED_FOR,
+    blocked_until,
+    digests_of_profile,
+    identifier_hash,
+)
+from audience.profiles import storage as profile_storage
+from audience.profiles.identifiers import Identifier
+from audience.profiles.ledger import storage as ledger
+from audience.profiles.profile import Profile
+from audience.server import clock
+from audience.server.database import raw
+from audience.server.keys import DATABASE
+
+_MERGES_AT_ONCE = 500
+_FORGOTTEN_AT_ONCE = 100
+
+
+async def count_person_rows(
+    conn: AsyncConnection, app_id: str, identifiers: Collection[Identifier]
+) -> dict[str, int]:
+    """{table: rows that erasing the holders of the identifiers would remove}; changes nothing."""
+    connection = await raw(conn)
+    profiles = await profile_storage.find_profiles(connection, app_id, identifiers)
+    ids = [profile.profile_id for profile in profiles]
+    lineage = [one for key in ids for one in await ledger.list_lineage(connection, app_id, key)]
+    return await storage.count_rows(connection, app_id, ids, lineage)
+
+
+async def erase_person(
+    conn: AsyncConnection, app_id: str, identifiers: Collection[Identifier], now: datetime
+) -> dict[str, int]:
+    """Erase the profiles that hold any of the identifiers; {table: rows removed}.
+
+    profile_merges is left out: those rows follow by `erase_some_merges`. Waits for the app's lock:
+    a write either comes before and is erased, or after and starts an empty profile.  On repeat:
+    erases what has been written since.  The caller opens the transaction.
+    """
+    connection = await raw(conn)
+    await profile_storage.lock_apps(connection, [app_id])
+    profiles = await profile_storage.find_profiles(connection, app_id, identifiers)
+    return await _erase(connection, app_id, profiles, now)
+
+
+async def erase_profile(
+    conn: AsyncConnection, app_id: str, profile_id: str, now: datetime
+) -> dict[str, int]:
+    """As `erase_person`, for a profile by its id; an absorbed one's id stands for its survivor.
+
+    Nothing to erase, and all counts 0, when there is no such profile.
+    """
+    connection = await raw(conn)
+    await profile_storage.lock_apps(connection, [app_id])
+    found = await ledger.resolve_profile_id(connection, app_id, profile_id)
+    ids = [] if found is None else [found]
+    profiles = await profile_storage.get_profiles(connection, app_id, ids)
+    return await _erase(connection, app_id, profiles, now)
+
+
+async def erase_some_merges(conn: AsyncConnection, app_id: str | None = None) -> tuple[int, bool]:
+    """(ledger rows of erased profiles removed, whether more may be left); one bounded step.
+
+    app_id: only this app's.  On repeat: goes on.  The caller opens the transaction.
+    """
+    connection = await raw(conn)
+    pending = await storage.find_pending(connection, app_id)
+    if pending is None:
+        return 0, False
+    removed = await storage.delete_some_merges(
+        connection, pending.app_id, pending.profile_ids, _MERGES_AT_ONCE
+    )
+    if removed == 0:
+        await storage.clear_pending(connection, pending.app_id, pending.erasure_id)
+    return removed, True
+
+
+async def finish_erasures(app: web.Application) -> bool:
+    """A background step: ledger rows of erased profiles, then erasures to forget."""
+    now = clock.now()
+    async with app[DATABASE].transaction() as conn:
+        _, is_more = await erase_some_merges(conn)
+        if is_more:
+            return True
+        connection = await raw(conn)
+        app_id = await storage.find_forgettable(connection, now)
+        if app_id is None:
+            return False
+        # An erasure that starts now would count on the key.
+        await profile_storage.lock_apps(connection, [app_id])
+        await storage.forget_some(connection, app_id, now, _FORGOTTEN_AT_ONCE)
+        return True
+
+
+async def _erase(
+    conn: asyncpg.Connection, app_id: str, profiles: Sequence[Profile], now: datetime
+) -> dict[str, int]:
+    """Needs the app's lock."""
+    counts: Counter[str] = Counter()
+    for profile in profiles:
+        lineage = await ledger.list_lineage(conn, app_id, profile.profile_id)
+        rows = await storage.count_rows(conn, app_id, [profile.profile_id], lineage)
+        await _remember(conn, app_id, profile, lineage if rows.pop("profile_merges") else [], now)
+        await ledger.delete_refusals_of(conn, app_id, lineage)
+        await profile_storage.delete_profiles(conn, app_id, [profile.profile_id])
+        counts.update(rows)
+    return dict(counts)
+
+
+async def _remember(
+    conn: asyncpg.Connection,
+    app_id: str,
+    profile: Profile,
+    pending_profile_ids: Sequence[str],
+    now: datetime,
+) -> None:
+    app_key = await storage.ensure_erasure_key(conn, app_id, secrets.token_bytes(KEY_BYTES))
+    erasure_id, hash_key = clock.new_id(), secrets.token_bytes(KEY_BYTES)
+    await storage.insert_erasure(
+        conn,
+        app_id,
+        erasure_id,
+        hash_key=hash_key,
+        value_digests=digests_of_profile(hash_key, profile),
+        pending_profile_ids=pending_profile_ids,
+        erased_at=now,
+        remembered_until=now + REMEMBERED_FOR,
+    )
+    hashes = [
+        (identifier_hash(app_key, identifier), blocked_until(identifier, now))
+        for identifier in profile.identifiers()
+    ]
+    await storage.insert_erased_identifiers(conn, app_id, erasure_id, hashes)

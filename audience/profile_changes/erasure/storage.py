@@ -1,0 +1,217 @@
+"""All SQL of erasures: what is remembered of erased profiles, and what is still to be removed.
+
+Whoever erases holds the app's lock (`profiles/storage.py`, `lock_apps`).
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import asyncpg
+import orjson
+
+from audience.profile_changes.erasure.memory import Remembered, Remembrance, split_digests
+from audience.profiles.identifiers import Identifier
+
+#: More erasures of one identifier within a few days are not looked at.
+MAX_ERASURES_OF_IDENTIFIER = 16
+
+# For the statement that loads a batch of writes (`profile_changes/storage.py`): of its app `a` and
+# its identifiers ($2 to $4) what is remembered; null in an app that remembers nothing, which then
+# costs nothing. LATERAL with LIMIT makes the planner look each key up, whatever it believes of the
+# app.
+ERASED_COLUMN = f"""CASE WHEN a.erasure_key IS NOT NULL THEN (
+        SELECT json_agg(json_build_array(wanted.identifier_name, wanted.identifier_value,
+            encode(e.hash_key, 'hex'), encode(e.value_digests, 'hex'), e.erased_at,
+            known.blocked_until))::text
+        FROM unnest($2::uuid[], $3::text[], $4::text[])
+            AS wanted(app_id, identifier_name, identifier_value)
+        CROSS JOIN LATERAL (
+            SELECT i.erasure_id, i.blocked_until FROM erased_identifiers i
+            WHERE i.app_id = wanted.app_id AND i.identifier_hash = sha256(a.erasure_key
+                || convert_to(wanted.identifier_name || ':' || wanted.identifier_value, 'UTF8'))
+            LIMIT {MAX_ERASURES_OF_IDENTIFIER}
+        ) known
+        CROSS JOIN LATERAL (
+            SELECT r.hash_key, r.value_digests, r.erased_at FROM erasures r
+            WHERE r.app_id = wanted.app_id AND r.erasure_id = known.erasure_id LIMIT 1
+        ) e
+        WHERE wanted.app_id = a.app_id
+    ) END"""  # noqa: S608 - the limit is a constant
+
+# The app's key is made by its first erasure and goes with the last one that is remembered.
+ENSURE_ERASURE_KEY = """
+UPDATE apps SET erasure_key = coalesce(erasure_key, $2) WHERE app_id = $1 RETURNING erasure_key
+"""
+
+INSERT_ERASURE = """
+INSERT INTO erasures (app_id, erasure_id, hash_key, value_digests, pending_profile_ids, erased_at,
+    remembered_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+INSERT_ERASED_IDENTIFIERS = """
+INSERT INTO erased_identifiers (app_id, identifier_hash, erasure_id, blocked_until)
+SELECT $1, hash, $2, blocked_until
+FROM unnest($3::bytea[], $4::timestamptz[]) AS new(hash, blocked_until)
+"""
+
+FIND_PENDING = """
+SELECT app_id::text AS app_id, erasure_id::text AS erasure_id, pending_profile_ids::text[] AS ids
+FROM erasures WHERE pending_profile_ids <> '{}' AND ($1::uuid IS NULL OR app_id = $1)
+ORDER BY erased_at LIMIT 1
+"""
+
+DELETE_SOME_MERGES = """
+DELETE FROM profile_merges m
+USING (
+    SELECT found.merge_id FROM unnest($2::uuid[]) AS gone(profile_id)
+    CROSS JOIN LATERAL (
+        (SELECT s.merge_id FROM profile_merges s
+            WHERE s.survivor_profile_id = gone.profile_id AND s.app_id = $1 LIMIT $3)
+        UNION
+        (SELECT a.merge_id FROM profile_merges a
+            WHERE a.absorbed_profile_id = gone.profile_id AND a.app_id = $1 LIMIT $3)
+    ) found
+    LIMIT $3
+) chosen
+WHERE m.app_id = $1 AND m.merge_id = chosen.merge_id
+"""
+
+CLEAR_PENDING = """
+UPDATE erasures SET pending_profile_ids = '{}' WHERE app_id = $1 AND erasure_id = $2
+"""
+
+FIND_FORGETTABLE = """
+SELECT app_id::text FROM erasures WHERE remembered_until <= $1 AND pending_profile_ids = '{}'
+ORDER BY remembered_until LIMIT 1
+"""
+
+DELETE_FORGETTABLE = """
+DELETE FROM erasures WHERE app_id = $1 AND erasure_id IN (
+    SELECT erasure_id FROM erasures
+    WHERE app_id = $1 AND remembered_until <= $2 AND pending_profile_ids = '{}' LIMIT $3
+)
+"""
+
+CLEAR_ERASURE_KEY = """
+UPDATE apps SET erasure_key = NULL
+WHERE app_id = $1 AND NOT EXISTS (SELECT FROM erasures WHERE app_id = $1)
+"""
+
+COUNT_ROWS = """
+SELECT
+    (SELECT count(*) FROM profiles WHERE app_id = $1 AND profile_id = ANY($2)) AS profiles,
+    (SELECT count(*) FROM profile_identifiers WHERE profile_id = ANY($2) AND app_id = $1)
+        AS profile_identifiers,
+    (SELECT count(*) FROM audience_members WHERE profile_id = ANY($2) AND app_id = $1)
+        AS audience_members,
+    (SELECT count(*) FROM merge_refusals
+        WHERE (profile_id = ANY($3) OR other_profile_id = ANY($3)) AND app_id = $1)
+        AS merge_refusals,
+    (SELECT count(*) FROM profile_merges
+        WHERE (survivor_profile_id = ANY($3) OR absorbed_profile_id = ANY($3)) AND app_id = $1)
+        AS profile_merges
+"""
+
+
+class Pending(NamedTuple):
+    """An erasure whose ledger rows are not all removed yet."""
+
+    app_id: str
+    erasure_id: str
+    profile_ids: list[str]
+
+
+def remembered_of(text: str) -> Remembered:
+    """What ERASED_COLUMN found."""
+    found: dict[Identifier, list[Remembrance]] = {}
+    for name, value, hash_key, digests, erased_at, blocked_until in orjson.loads(text):
+        remembrance = Remembrance(
+            bytes.fromhex(hash_key),
+            split_digests(bytes.fromhex(digests)),
+            datetime.fromisoformat(erased_at),
+            None if blocked_until is None else datetime.fromisoformat(blocked_until),
+        )
+        found.setdefault(Identifier(name, value), []).append(remembrance)
+    return found
+
+
+async def ensure_erasure_key(conn: asyncpg.Connection, app_id: str, new_key: bytes) -> bytes:
+    """The key that hashes the app's erased identifiers; new_key when it had none."""
+    key: bytes = await conn.fetchval(ENSURE_ERASURE_KEY, app_id, new_key)
+    return key
+
+
+async def insert_erasure(
+    conn: asyncpg.Connection,
+    app_id: str,
+    erasure_id: str,
+    *,
+    hash_key: bytes,
+    value_digests: Collection[bytes],
+    pending_profile_ids: Sequence[str],
+    erased_at: datetime,
+    remembered_until: datetime,
+) -> None:
+    """Remember the erasure of a profile."""
+    await conn.execute(
+        INSERT_ERASURE,
+        app_id,
+        erasure_id,
+        hash_key,
+        b"".join(sorted(value_digests)),
+        list(pending_profile_ids),
+        erased_at,
+        remembered_until,
+    )
+
+
+async def insert_erased_identifiers(
+    conn: asyncpg.Connection,
+    app_id: str,
+    erasure_id: str,
+    hashes: Sequence[tuple[bytes, datetime | None]],
+) -> None:
+    """Remember identifiers of an erased profile.  hashes: (hash, blocked_until)."""
+    columns = [one[0] for one in hashes], [one[1] for one in hashes]
+    await conn.execute(INSERT_ERASED_IDENTIFIERS, app_id, erasure_id, *columns)
+
+
+async def find_pending(conn: asyncpg.Connection, app_id: str | None) -> Pending | None:
+    """An erasure (of the app, or of any) whose ledger rows are still to be removed, or None."""
+    row = await conn.fetchrow(FIND_PENDING, app_id)
+    return None if row is None else Pending(row["app_id"], row["erasure_id"], row["ids"])
+
+
+async def delete_some_merges(
+    conn: asyncpg.Connection, app_id: str, profile_ids: Sequence[str], most: int
+) -> int:
+    """Delete up to `most` ledger rows that name any of the profiles; how many."""
+    done: str = await conn.execute(DELETE_SOME_MERGES, app_id, list(profile_ids), most)
+    return int(done.removeprefix("DELETE "))
+
+
+async def clear_pending(conn: asyncpg.Connection, app_id: str, erasure_id: str) -> None:
+    """Note that nothing of the erasure is left to be removed."""
+    await conn.execute(CLEAR_PENDING, app_id, erasure_id)
+
+
+async def find_forgettable(conn: asyncpg.Connection, now: datetime) -> str | None:
+    """An app with erasures that need not be remembered any longer, or None."""
+    found: str | None = await conn.fetchval(FIND_FORGETTABLE, now)
+    return found
+
+
+async def forget_some(conn: asyncpg.Connection, app_id: str, now: datetime, most: int) -> None:
+    """Forget up to `most` old erasures of the app, and with the last one the app's key."""
+    await conn.execute(DELETE_FORGETTABLE, app_id, now, most)
+    await conn.execute(CLEAR_ERASURE_KEY, app_id)
+
+
+async def count_rows(
+    conn: asyncpg.Connection, app_id: str, profile_ids: Sequence[str], lineage: Sequence[str]
+) -> dict[str, int]:
+    """{table: rows of these profiles}; lineage: they and every profile they absorbed."""
+    row = await conn.fetchrow(COUNT_ROWS, app_id, list(profile_ids), list(lineage))
+    return dict(row)
