@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 from alembic import context
 from audience.server.database import make_engine
 from audience.tables import metadata
+from consent import tables as _tables  # noqa: F401 - its tables
 from consent import tables_requests as _tables_requests  # noqa: F401 - its tables
 
 #: Two processes that migrate at once wait for each other on this advisory lock.

@@ -28,6 +28,7 @@ from audience.profile_changes.erasure.operations import (
     finish_erasures,
 )
 from audience.profile_changes.operations import set_profile_consents
+from audience.profile_changes.tied_visitors import erase_collected, set_consents_of_visitors
 from audience.profile_changes.visitor_consents import VisitorConsents, use_visitor_consents
 from audience.profiles.identifiers import IDENTIFIER_NAMES
 from audience.profiles.operations import find_profile_documents
@@ -52,6 +53,7 @@ __all__ = [
     "create_credential",
     "deny_attribute",
     "ensure_demo_app",
+    "erase_collected",
     "erase_person",
     "erase_profile",
     "erase_some_merges",
@@ -63,6 +65,7 @@ __all__ = [
     "record_audit_entry",
     "revoke_credential",
     "rotate_signing_key",
+    "set_consents_of_visitors",
     "set_profile_consents",
     "sign",
     "use_visitor_consents",

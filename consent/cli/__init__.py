@@ -28,7 +28,7 @@ def main() -> None:
 
     Settings come from the environment: DATABASE_URL (unset: an embedded PostgreSQL in DATA_DIR),
     DATA_DIR, HOST, PORT, WORKERS, ROOT_PATH, LOG_LEVEL, LOG_FORMAT, ALLOW_TEST_EMAILS,
-    TOKEN_ISSUER.
+    TOKEN_ISSUER, COLLECT_PER_MINUTE, TRUSTED_PROXIES.
     """
 
 

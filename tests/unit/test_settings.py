@@ -28,6 +28,8 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "LOG_FORMAT": "json",
         "ALLOW_TEST_EMAILS": "yes",
         "TOKEN_ISSUER": "https://consent.example",
+        "COLLECT_PER_MINUTE": "0",
+        "TRUSTED_PROXIES": "1",
     }
     assert given.keys() == set(VARIABLES)
     assert settings_from_environment(given) == Settings(
@@ -41,6 +43,8 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         log_format="json",
         allow_test_emails=True,
         token_issuer="https://consent.example",
+        collect_per_minute=0,
+        trusted_proxies=1,
     )
 
 
@@ -94,5 +98,7 @@ def test_readme_documents_the_variable_and_its_default(name: str) -> None:
     ]
     assert len(rows) == 1
     default = getattr(Settings(), name.lower())
-    shown = {None: "unset", "": "unset", False: "no"}.get(default, str(default))
+    # By identity: 0 equals False in Python.
+    shown = "no" if default is False else str(default)
+    shown = "unset" if default is None or default == "" else shown
     assert f"`{shown}`" in rows[0] or shown in rows[0]

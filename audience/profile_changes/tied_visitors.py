@@ -1,0 +1,97 @@
+"""What a consent decision does to the profile of its visitor: known there, perhaps erased there.
+
+The consent service calls this in the transaction that stores the decision. Whoever holds locks of
+its own takes them first, the locks of profiles last.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+import asyncpg
+
+from audience.profile_changes.save import save_changes
+from audience.profile_changes.visitor_consents import VisitorConsents, set_consents
+from audience.profiles import storage as profile_storage
+from audience.profiles.identifiers import ANALYTICS_VISITOR_ID, Identifier
+from audience.profiles.ledger import storage as ledger
+from audience.profiles.profile import Profile
+from audience.profiles.profile_set import ProfileSet
+from audience.server.clock import new_id
+
+
+async def set_consents_of_visitors(
+    conn: asyncpg.Connection,
+    states: Mapping[str, Mapping[str, VisitorConsents]],
+    now: datetime,
+) -> None:
+    """Let profiles know what their visitors have decided; audiences follow at once.
+
+    states: {app_id: {analytics visitor id, lower-case: whole state and when it was decided}}. A
+    visitor nobody holds makes no profile; an older state never replaces a newer one.
+    conn: with an open transaction; takes the apps' locks until its end.  On repeat: the same.
+    """
+    await profile_storage.lock_apps(conn, states)
+    for app_id, visitors in states.items():
+        profiles = await _holders(conn, app_id, visitors)
+        changed = [
+            set_consents(profiles, visitor_id, state, now) for visitor_id, state in visitors.items()
+        ]
+        if any(changed):
+            await save_changes(conn, app_id, profiles, now)
+
+
+async def erase_collected(
+    conn: asyncpg.Connection, app_id: str, analytics_visitor_ids: Collection[str], now: datetime
+) -> int:
+    """Remove attributes and forms from the visitors' profiles; how many profiles had any.
+
+    Also from the documents of their merges: undoing one would bring them back. Identifiers,
+    analytics facts and consents stay.  conn: as above.  On repeat: changes nothing.
+    """
+    await profile_storage.lock_apps(conn, [app_id])
+    profiles = await _holders(conn, app_id, analytics_visitor_ids)
+    erased = 0
+    for profile in profiles.profiles.values():
+        await _erase_from_ledger(conn, app_id, profile.profile_id)
+        if profile.attributes or profile.forms:
+            profile.attributes, profile.attribute_written_at, profile.forms = {}, {}, {}
+            profile.updated_at = now
+            profiles.changed_profile_ids.add(profile.profile_id)
+            erased += 1
+    if erased:
+        await save_changes(conn, app_id, profiles, now)
+    return erased
+
+
+async def _holders(
+    conn: asyncpg.Connection, app_id: str, analytics_visitor_ids: Collection[str]
+) -> ProfileSet:
+    wanted = [Identifier(ANALYTICS_VISITOR_ID, value) for value in analytics_visitor_ids]
+    profiles = ProfileSet(new_profile_id=new_id)
+    profiles.load(await profile_storage.find_profiles(conn, app_id, wanted))
+    return profiles
+
+
+async def _erase_from_ledger(conn: asyncpg.Connection, app_id: str, profile_id: str) -> None:
+    """Empty the documents of the profile's merges, and of those of the profiles it absorbed."""
+    waiting, seen = [profile_id], {profile_id}
+    while waiting:
+        current = waiting.pop()
+        for merge_id, merge, _ in await ledger.list_merges_of(conn, app_id, current):
+            if merge.survivor_before.profile_id != current:
+                continue
+            absorbed = merge.absorbed_before.profile_id
+            if absorbed not in seen:
+                seen.add(absorbed)
+                waiting.append(absorbed)
+            emptied = replace(
+                merge,
+                survivor_before=_emptied(merge.survivor_before),
+                absorbed_before=_emptied(merge.absorbed_before),
+            )
+            await ledger.save_merge_documents(conn, app_id, merge_id, emptied)
+
+
+def _emptied(profile: Profile) -> Profile:
+    return replace(profile, attributes={}, attribute_written_at={}, forms={}, stored_bytes=0)

@@ -1,0 +1,1 @@
+"""Consent decisions: what visitors decided, the proof of it, current state, statistics."""

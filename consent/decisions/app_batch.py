@@ -1,0 +1,246 @@
+"""One app's share of a batch of collected requests: fills the `Batch` that is then written.
+
+No I/O of its own.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from audience.errors import DomainError, Forbidden
+from audience.server.clock import new_id
+from consent.decisions.chain import DecisionRow, Link, row_hash
+from consent.decisions.collected import Collected, ConsentChange, Entry, FormEvent
+from consent.decisions.counting import (
+    DECISION,
+    FORM_CLICKED,
+    FORM_SHOWN,
+    MAX_HOSTNAMES,
+    NO_TYPES,
+    OTHER_HOSTNAMES,
+    counted_hour,
+    day_of,
+    types_text,
+    visitor_digest,
+)
+from consent.decisions.decide import Decision, Rules, VisitorState, decide_consent
+from consent.decisions.saving.storage import Batch
+from consent.forms.consent_types import APPROVED
+from consent.forms.settings import ConsentSettings, may_collect
+from consent.forms.texts import INTRO
+
+KEY_BYTES = 32
+
+
+class Collect(NamedTuple):
+    """A checked request. origin: the host of its Origin header, None without one."""
+
+    collected: Collected
+    origin: str | None
+
+
+class Visitor(NamedTuple):
+    """A visitor as stored; hash_key: None when there is none yet."""
+
+    state: VisitorState
+    hash_key: bytes | None
+
+
+@dataclass(slots=True)
+class AppBatch:
+    """What a batch knows of an app and what it does there.
+
+    decision_ids, history_ids: those that are stored, of the ones asked for. hostnames: those that
+    are counted apart. tied: {analytics visitor id: the visitor's state now}; withdrawn: those of
+    them who took back the consent under which attributes were collected.
+    """
+
+    app_id: str
+    settings: ConsentSettings
+    zone: ZoneInfo
+    day_key: bytes
+    last_sequence: int
+    last_hash: bytes
+    visitors: dict[str, Visitor]
+    decision_ids: set[tuple[str, str]]
+    history_ids: set[tuple[str, str]]
+    hostnames: set[str]
+    now: datetime
+    batch: Batch
+    new_hostnames: set[str] = field(default_factory=set)
+    tied: dict[str, VisitorState] = field(default_factory=dict)
+    withdrawn: set[str] = field(default_factory=set)
+    repetitions: int = 0
+
+    def apply(self, item: Collect) -> DomainError | None:
+        """Do what one request asks; why it is refused, or None."""
+        for hostname in {item.origin, item.collected.hostname or None} - {None}:
+            if not may_collect(self.settings.origins, hostname or ""):
+                message = "Forbidden: hostname is not one from which this app collects consents"
+                return Forbidden(message, path="hostname")
+        if self.settings.origins and item.origin is None and not item.collected.hostname:
+            return Forbidden("Forbidden: hostname is required by this app", path="hostname")
+        if isinstance(item.collected, FormEvent):
+            self._count_form_event(item.collected)
+        else:
+            self._decide(item.collected)
+        return None
+
+    def _count_form_event(self, event: FormEvent) -> None:
+        kind = FORM_SHOWN if event.source is not None else FORM_CLICKED
+        self._count(kind, self.now, event.hostname, event.source or 0, event.button or 0)
+        if kind == FORM_SHOWN and event.visitor_id is not None:
+            self._note_day(event.visitor_id, self.now, event.hostname, has_decided=False)
+
+    def _decide(self, change: ConsentChange) -> None:
+        visitor = self.visitors[change.visitor_id]
+        rules = Rules(
+            self.settings.consent_types, self.settings.is_gpc_honoured, self.settings.valid_for
+        )
+        decision = None
+        if (self.app_id, change.decision_id) not in self.decision_ids:
+            decision = decide_consent(visitor.state, change, rules, self.now)
+        if decision is None:
+            self.repetitions += 1
+            return
+        if change.decision_id is not None:
+            self.decision_ids.add((self.app_id, change.decision_id))
+        hash_key = visitor.hash_key
+        if decision.is_recorded:
+            if hash_key is None:
+                hash_key = secrets.token_bytes(KEY_BYTES)
+                self.batch.new_keys[self.app_id, change.visitor_id] = hash_key
+            self._record(change, decision, hash_key)
+        if decision.is_counted:
+            self._count_decision(change, decision)
+        if decision.is_counted or decision.is_undecided:
+            self._note_day(
+                change.visitor_id,
+                decision.decided_at,
+                change.hostname,
+                has_decided=decision.is_counted,
+            )
+        self.visitors[change.visitor_id] = Visitor(decision.state, hash_key)
+        self.batch.visitors[self.app_id, change.visitor_id] = decision.state
+        if not decision.is_late:
+            self._tie(visitor.state, decision.state)
+
+    def _record(self, change: ConsentChange, decision: Decision, hash_key: bytes) -> None:
+        row = DecisionRow(
+            decision_id=change.decision_id or new_id(),
+            visitor_hash=visitor_hash(hash_key, change.visitor_id),
+            decided_at=decision.decided_at,
+            received_at=self.now,
+            consents=self._history_consents(change, decision),
+            hostname=change.hostname,
+            consent_scope=decision.scope,
+            consent_action=decision.action,
+            method=change.method or ("gpc" if not decision.is_counted else None),
+            consent_source=change.source,
+            language=change.language,
+            is_late=decision.is_late,
+        )
+        self.last_sequence += 1
+        link = Link(self.last_sequence, self.last_hash, row_hash(row, self.last_hash), row)
+        self.last_hash = link.row_hash
+        self.batch.links.append((self.app_id, link))
+        self.batch.ends[self.app_id] = (self.last_sequence, self.last_hash)
+
+    def _history_consents(self, change: ConsentChange, decision: Decision) -> dict[str, Any]:
+        consents: dict[str, Any] = {}
+        for name, entry in decision.consents.items():
+            consents[name] = {"status": entry.status, **self._text(entry)}
+            if name in decision.gpc_types:
+                consents[name]["gpc"] = True
+        if change.intro_history_id is not None:
+            consents[INTRO] = self._text(Entry(0, change.intro_history_id))
+        return consents
+
+    def _text(self, entry: Entry) -> dict[str, Any]:
+        if entry.history_id is None:
+            return {}
+        if (self.app_id, entry.history_id.lower()) in self.history_ids:
+            return {"historyId": entry.history_id}
+        return {"historyId": entry.history_id, "isUnknown": True}
+
+    def _count_decision(self, change: ConsentChange, decision: Decision) -> None:
+        self._count(
+            DECISION,
+            decision.decided_at,
+            change.hostname,
+            scope=decision.scope or 0,
+            action=decision.action or 0,
+            types=types_text(decision.after),
+        )
+
+    def _count(
+        self,
+        event_type: int,
+        moment: datetime,
+        hostname: str,
+        source: int = 0,
+        button: int = 0,
+        *,
+        scope: int = 0,
+        action: int = 0,
+        types: str = NO_TYPES,
+    ) -> None:
+        key = (
+            self.app_id,
+            counted_hour(moment, self.zone),
+            event_type,
+            self._counted_hostname(hostname),
+            source,
+            button,
+            scope,
+            action,
+            types,
+        )
+        self.batch.counters[key] = self.batch.counters.get(key, 0) + 1
+
+    def _counted_hostname(self, hostname: str) -> str:
+        if hostname in self.hostnames or hostname in self.new_hostnames:
+            return hostname
+        if not hostname or len(self.hostnames) + len(self.new_hostnames) >= MAX_HOSTNAMES:
+            return OTHER_HOSTNAMES
+        self.new_hostnames.add(hostname)
+        self.batch.hostnames.add((self.app_id, hostname))
+        return hostname
+
+    def _note_day(
+        self, visitor_id: str, moment: datetime, hostname: str, *, has_decided: bool
+    ) -> None:
+        """Note the visitor of today; other days may have been added up already."""
+        day: date = day_of(self.now, self.zone)
+        if day_of(moment, self.zone) != day:
+            return
+        key = (self.app_id, day, visitor_digest(self.day_key, visitor_id))
+        first = self.batch.days.get(key, (self._counted_hostname(hostname), False))
+        self.batch.days[key] = (first[0], first[1] or has_decided)
+
+    def _tie(self, before: VisitorState, after: VisitorState) -> None:
+        analytics_id, gate = after.analytics_visitor_id, self.settings.gate_consent_type
+        if analytics_id is None:
+            return
+        self.tied[analytics_id] = after
+        if gate is None or not self.settings.is_erased_on_withdrawal:
+            return
+        if _is_approved(before, gate) and not _is_approved(after, gate):
+            self.withdrawn.add(analytics_id)
+        elif _is_approved(after, gate):
+            # Taken back and given again within one batch: nothing may be lost.
+            self.withdrawn.discard(analytics_id)
+
+
+def visitor_hash(hash_key: bytes, visitor_id: str) -> bytes:
+    """What stands for a consent visitor in history: HMAC-SHA256 with the visitor's own key."""
+    return hmac.digest(hash_key, visitor_id.encode(), hashlib.sha256)
+
+
+def _is_approved(visitor: VisitorState, consent_type: str) -> bool:
+    state = visitor.types.get(consent_type)
+    return state is not None and state.status == APPROVED

@@ -1,0 +1,123 @@
+"""The chain of an app's decisions: each row's hash covers the row and the hash before it.
+
+So no row can be altered, taken out, put in or moved without every later hash telling. Whoever can
+rewrite all rows can rewrite all hashes: keep what `consents verify` prints as the end of the chain
+somewhere else, and compare later.
+
+Pure: standard library only.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A row of history but for its place. consents: as `history_consents` makes it."""
+
+    decision_id: str
+    visitor_hash: bytes
+    decided_at: datetime
+    received_at: datetime
+    consents: dict[str, Any]
+    hostname: str
+    consent_scope: int | None
+    consent_action: int | None
+    method: str | None
+    consent_source: int | None
+    language: str | None
+    is_late: bool
+
+
+class Link(NamedTuple):
+    """A stored row with its place in the chain."""
+
+    sequence: int
+    previous_hash: bytes
+    row_hash: bytes
+    row: DecisionRow
+
+
+class Fault(NamedTuple):
+    """The first row at which a chain is broken. kind: altered, missing or reordered."""
+
+    sequence: int
+    kind: str
+    explanation: str
+
+
+def beginning(app_id: str) -> bytes:
+    """The hash that an app's first row follows: no chain can stand in for another app's."""
+    return hashlib.sha256(f"consent decisions of {app_id}".encode()).digest()
+
+
+def row_hash(row: DecisionRow, previous_hash: bytes) -> bytes:
+    """SHA-256 of the hash before and of the row as sorted JSON; times are microseconds."""
+    content = json.dumps(
+        [
+            row.decision_id,
+            row.visitor_hash.hex(),
+            (row.decided_at - _EPOCH) // timedelta(microseconds=1),
+            (row.received_at - _EPOCH) // timedelta(microseconds=1),
+            row.consents,
+            row.hostname,
+            row.consent_scope,
+            row.consent_action,
+            row.method,
+            row.consent_source,
+            row.language,
+            row.is_late,
+        ],
+        ensure_ascii=False,
+        separators=(",", ":"),
+        sort_keys=True,
+    )
+    return hashlib.sha256(previous_hash + content.encode()).digest()
+
+
+class Verifier:
+    """Walks an app's chain row by row, in order of `sequence`, and stops at the first fault."""
+
+    def __init__(self, app_id: str) -> None:
+        """Nothing is walked yet: row 1 comes next."""
+        self.count = 0
+        self.last_hash = beginning(app_id)
+
+    def walk(self, links: Iterable[Link]) -> Fault | None:
+        """The first fault in the next rows, or None."""
+        return next(self._faults(links), None)
+
+    def end(self, last_sequence: int, last_hash: bytes) -> Fault | None:
+        """The fault of a chain whose last rows are not there, or None."""
+        if self.count < last_sequence:
+            missing = _range(self.count + 1, last_sequence)
+            return Fault(self.count + 1, "missing", f"{missing} at the end")
+        if self.count > last_sequence or self.last_hash != last_hash:
+            text = "the last row is not the one that the service wrote last"
+            return Fault(self.count, "altered", text)
+        return None
+
+    def _faults(self, links: Iterable[Link]) -> Iterator[Fault]:
+        for link in links:
+            expected = self.count + 1
+            if row_hash(link.row, link.previous_hash) != link.row_hash:
+                yield Fault(link.sequence, "altered", "its content does not match its hash")
+            if link.sequence != expected:
+                missing = _range(expected, link.sequence - 1)
+                yield Fault(expected, "missing", missing)
+            if link.previous_hash != self.last_hash:
+                text = f"it does not follow row {self.count}: rows were moved, put in or replaced"
+                yield Fault(link.sequence, "reordered", text)
+            self.count, self.last_hash = link.sequence, link.row_hash
+
+
+def _range(first: int, last: int) -> str:
+    if first == last:
+        return f"row {first} is not there"
+    return f"rows {first} to {last} are not there"

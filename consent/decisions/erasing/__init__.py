@@ -1,0 +1,1 @@
+"""Removing what a deleted app leaves behind of consents."""

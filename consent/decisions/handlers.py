@@ -1,0 +1,68 @@
+"""POST /consent/collect: decisions and form events from browsers."""
+
+import time
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from audience import public
+from audience.server import metrics
+from audience.server.batcher import Batcher
+from audience.server.keys import DATABASE, SETTINGS
+from audience.server.rate_limit import RateLimit, client_address
+from audience.server.request_body import read_json
+from consent.decisions.app_batch import Collect
+from consent.decisions.collected import parse_collected
+from consent.decisions.operations import CollectResult, find_visitor_consents
+from consent.decisions.writer import CollectWriter
+
+_COLLECTS = web.AppKey("collects", Batcher[Collect, CollectResult])
+_RATE_LIMIT = web.AppKey("collect_rate_limit", RateLimit)
+#: Requests in one batch: keeps a batch's transaction short.
+_MAX_BATCH = 500
+
+
+async def hold_collects(app: web.Application) -> AsyncIterator[None]:
+    """Coalesces collected requests on one connection while the service runs."""
+    public.use_visitor_consents(find_visitor_consents)
+    writer = CollectWriter(app[DATABASE].hold())
+    app[_RATE_LIMIT] = RateLimit(app[SETTINGS].collect_per_minute, time.monotonic)
+    app[_COLLECTS] = Batcher[Collect, CollectResult](
+        writer.write,
+        max_weight=_MAX_BATCH,
+        on_batch=metrics.BATCH_SIZE.labels("collects").observe,
+        settle=writer.settle,
+    )
+    yield
+    await app[_COLLECTS].close()
+    await writer.close()
+
+
+async def collect(request: web.Request) -> web.Response:
+    """POST /consent/collect -> 204 once it is stored for good, and for a repetition.
+
+    Body: see `collected.py`, JSON whatever the Content-Type says. 400 malformed (the text names the
+    field), 403 unknown app or a host name it does not collect from, 413 too large, 429 too many
+    from one address, 503 overload or database away: nothing is stored.
+    On repeat: with the same decisionId, or the same full state within 5 s, nothing.
+    Source: contract L1-L5; issue "The consent service", items 1 and 8.
+    """
+    request.app[_RATE_LIMIT].check(client_address(request, request.app[SETTINGS].trusted_proxies))
+    is_gpc_signalled = request.headers.get("Sec-GPC") == "1"
+    collected = parse_collected(await read_json(request), is_gpc_signalled=is_gpc_signalled)
+    refusal = await request.app[_COLLECTS].submit(Collect(collected, _origin_host(request)))
+    if refusal is not None:
+        raise refusal
+    return web.Response(status=204)
+
+
+def _origin_host(request: web.Request) -> str | None:
+    """The host of the Origin header; of an opaque one (`null`) the empty string."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return None
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,175 @@
+"""Collecting: what a batch of requests does, in order: read, decide, write, tell the profiles."""
+
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from audience import public
+from audience.errors import DomainError, Forbidden
+from audience.uuid_text import UUID_PATTERN
+from consent.decisions import storage
+from consent.decisions.app_batch import KEY_BYTES, AppBatch, Collect, Visitor
+from consent.decisions.chain import beginning
+from consent.decisions.collected import ConsentChange
+from consent.decisions.counting import day_of
+from consent.decisions.known import Known, parsed_settings, zone_of
+from consent.decisions.saving.storage import Batch, save_batch
+from consent.decisions.storage import Loaded
+
+CollectResult = DomainError | None
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a batch did, for metrics."""
+
+    decisions: int = 0
+    repetitions: int = 0
+
+
+async def collect_batch(
+    conn: asyncpg.Connection,
+    items: Sequence[Collect],
+    known: Known,
+    now: Callable[[], datetime],
+    counts: Counts,
+) -> list[CollectResult]:
+    """Apply the requests in order; per request None, or why it was refused.
+
+    The caller holds the consent locks of all apps (`storage.switch_locks`) and no transaction is
+    open. now is asked after the locks are held, so that received_at follows the order of the chain.
+    Errors of the database are the caller's: nothing is applied.
+    """
+    loaded = await _load(conn, items, known)
+    known.remember(loaded.history_ids, loaded.hostnames)
+    moment, batch = now(), Batch()
+    apps = {
+        app_id: await _app_batch(conn, app_id, loaded, known, moment, batch)
+        for app_id in loaded.apps
+    }
+    results = [
+        apps[item.collected.app_id].apply(item)
+        if item.collected.app_id in apps
+        else Forbidden("Forbidden: websiteId names no app of this service", path="websiteId")
+        for item in items
+    ]
+    await _save(conn, batch, apps.values(), moment)
+    known.remember(set(), batch.hostnames)
+    counts.decisions = len(batch.links)
+    counts.repetitions = sum(app.repetitions for app in apps.values())
+    return results
+
+
+async def find_visitor_consents(
+    conn: asyncpg.Connection, app_id: str, analytics_visitor_ids: Collection[str]
+) -> dict[str, public.VisitorConsents]:
+    """{analytics visitor id: the newest state of the consent visitors tied to it}.
+
+    The audience manager asks when a profile gets visitor IDs (`public.use_visitor_consents`): so a
+    decision that came before the profile is known there from the profile's first write on.
+    """
+    found = await storage.find_states_by_analytics_id(conn, app_id, analytics_visitor_ids)
+    return {
+        visitor_id: public.VisitorConsents(
+            {name: one.status for name, one in types.items()}, decided_at
+        )
+        for visitor_id, (types, decided_at) in found.items()
+    }
+
+
+async def _load(conn: asyncpg.Connection, items: Sequence[Collect], known: Known) -> Loaded:
+    app_ids = {item.collected.app_id for item in items}
+    changes = [one.collected for one in items if isinstance(one.collected, ConsentChange)]
+    return await storage.load_batch(
+        conn,
+        app_ids,
+        visitors={(change.app_id, change.visitor_id) for change in changes},
+        decision_ids={
+            (change.app_id, change.decision_id)
+            for change in changes
+            if change.decision_id is not None
+        },
+        history_ids={
+            (change.app_id, history_id)
+            for change in changes
+            for history_id in _history_ids(change)
+            if (change.app_id, history_id) not in known.history_ids
+        },
+        hostnames_of={
+            item.collected.app_id
+            for item in items
+            if item.collected.hostname
+            and not known.has_hostname(item.collected.app_id, item.collected.hostname)
+        },
+    )
+
+
+def _history_ids(change: ConsentChange) -> list[str]:
+    """The ids of the texts that were shown, those that can be ids of ours."""
+    shown = [change.intro_history_id, *(entry.history_id for entry in change.consents.values())]
+    return [one.lower() for one in shown if one is not None and UUID_PATTERN.fullmatch(one)]
+
+
+async def _app_batch(
+    conn: asyncpg.Connection,
+    app_id: str,
+    loaded: Loaded,
+    known: Known,
+    moment: datetime,
+    batch: Batch,
+) -> AppBatch:
+    app = loaded.apps[app_id]
+    zone = zone_of(app.timezone)
+    day = day_of(moment, zone)
+    if (app_id, day) not in known.day_keys:
+        key = await storage.ensure_day_key(conn, app_id, day, secrets.token_bytes(KEY_BYTES))
+        known.remember_day_key(app_id, day, key)
+    return AppBatch(
+        app_id,
+        parsed_settings(app_id, app.app_settings, app.settings, app.gate_consent_type),
+        zone,
+        day_key=known.day_keys[app_id, day],
+        last_sequence=app.last_sequence,
+        last_hash=app.last_hash or beginning(app_id),
+        visitors={
+            visitor_id: Visitor(state, hash_key)
+            for (owner, visitor_id), (state, hash_key) in loaded.visitors.items()
+            if owner == app_id
+        },
+        decision_ids=loaded.decision_ids,
+        history_ids=known.history_ids,
+        hostnames=known.hostnames(app_id),
+        now=moment,
+        batch=batch,
+    )
+
+
+async def _save(
+    conn: asyncpg.Connection, batch: Batch, apps: Collection[AppBatch], moment: datetime
+) -> None:
+    """Write the batch; with the profiles of its visitors in one transaction."""
+    if batch.is_empty():
+        return
+    tied = {app.app_id: app.tied for app in apps if app.tied}
+    if not tied:
+        await save_batch(conn, batch, moment)
+        return
+    states = {
+        app_id: {
+            visitor_id: public.VisitorConsents(
+                {name: one.status for name, one in visitor.types.items()},
+                visitor.last_decided_at or moment,
+            )
+            for visitor_id, visitor in visitors.items()
+        }
+        for app_id, visitors in tied.items()
+    }
+    async with conn.transaction():
+        await save_batch(conn, batch, moment)
+        await public.set_consents_of_visitors(conn, states, moment)
+        for app in apps:
+            if app.withdrawn:
+                await public.erase_collected(conn, app.app_id, app.withdrawn, moment)

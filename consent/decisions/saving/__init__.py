@@ -1,0 +1,1 @@
+"""Writing what a batch of collected requests decided."""

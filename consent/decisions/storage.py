@@ -1,0 +1,200 @@
+"""SQL of collecting: the apps' locks and what a batch must know; `saving/` writes what it decided.
+
+Statements run on an asyncpg connection, prepared once. A batch holds the consent locks of its apps
+for the session, so the usual batch is two statements: one that reads, one that writes everything
+and commits itself. These locks are not the locks of the apps' profiles; whoever needs both takes
+this one first.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+
+from consent.decisions.decide import TypeState, VisitorState
+
+# The first part is done before the second one. Keys are taken in the order given, so that two
+# sessions never wait for each other.
+SWITCH_LOCKS = """
+SELECT pg_advisory_unlock(key)::text FROM unnest($1::bigint[]) AS key
+UNION ALL
+SELECT pg_advisory_lock(key)::text FROM unnest($2::bigint[]) AS key
+"""
+
+# One row per app, then one per visitor, per known decision, per known text and per known host name.
+# LATERAL with LIMIT 1 makes the planner look each key up, whatever it believes about the app.
+LOAD_BATCH = """
+SELECT 'app' AS kind, a.app_id::text AS app_id, a.consent_settings::text AS app_settings,
+    a.timezone AS name, s.settings AS settings, c.last_sequence AS number, c.last_hash AS key,
+    NULL::uuid AS id, NULL::timestamptz AS decided_at, NULL::timestamptz AS received_at,
+    a.attribute_consent_type AS gate
+FROM unnest($1::uuid[]) AS asked(app_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM apps WHERE app_id = asked.app_id AND deleted_at IS NULL LIMIT 1
+) a
+LEFT JOIN LATERAL (
+    SELECT to_jsonb(found)::text AS settings FROM consent_settings found
+    WHERE found.app_id = asked.app_id LIMIT 1
+) s ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM consent_chains found WHERE found.app_id = asked.app_id LIMIT 1
+) c ON true
+UNION ALL
+SELECT 'visitor', wanted.app_id::text, v.state::text, v.analytics_visitor_id, v.last_statuses,
+    NULL, k.hash_key, wanted.visitor_id, v.last_decided_at, v.last_received_at, NULL
+FROM unnest($2::uuid[], $3::uuid[]) AS wanted(app_id, visitor_id)
+LEFT JOIN LATERAL (
+    SELECT * FROM consent_visitors found
+    WHERE found.app_id = wanted.app_id AND found.visitor_id = wanted.visitor_id LIMIT 1
+) v ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM consent_visitor_keys found
+    WHERE found.app_id = wanted.app_id AND found.visitor_id = wanted.visitor_id LIMIT 1
+) k ON true
+UNION ALL
+SELECT 'decision', wanted.app_id::text, NULL, NULL, NULL, NULL, NULL, wanted.decision_id, NULL,
+    NULL, NULL
+FROM unnest($4::uuid[], $5::uuid[]) AS wanted(app_id, decision_id)
+CROSS JOIN LATERAL (
+    SELECT FROM consent_decisions found
+    WHERE found.decision_id = wanted.decision_id AND found.app_id = wanted.app_id LIMIT 1
+) d
+UNION ALL
+SELECT 'text', wanted.app_id::text, NULL, NULL, NULL, NULL, NULL, wanted.history_id, NULL, NULL,
+    NULL
+FROM unnest($6::uuid[], $7::uuid[]) AS wanted(app_id, history_id)
+CROSS JOIN LATERAL (
+    SELECT FROM consent_texts found
+    WHERE found.app_id = wanted.app_id AND found.history_id = wanted.history_id LIMIT 1
+) t
+UNION ALL
+SELECT 'hostname', found.app_id::text, NULL, found.hostname, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL
+FROM consent_hostnames found WHERE found.app_id = ANY($8::uuid[])
+"""
+
+ENSURE_DAY_KEY = """
+INSERT INTO consent_day_keys AS stored (app_id, day, hash_key) VALUES ($1, $2, $3)
+ON CONFLICT (app_id, day) DO UPDATE SET hash_key = stored.hash_key
+RETURNING hash_key
+"""
+
+# The newest state of each analytics visitor ID: a browser whose consent cookie was deleted comes
+# back as another consent visitor.
+FIND_BY_ANALYTICS_ID = """
+SELECT v.analytics_visitor_id, v.state::text AS state, v.last_decided_at
+FROM unnest($2::text[]) AS wanted(analytics_visitor_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM consent_visitors found
+    WHERE found.analytics_visitor_id = wanted.analytics_visitor_id AND found.app_id = $1
+    ORDER BY found.last_decided_at DESC LIMIT 1
+) v
+"""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class LoadedApp:
+    """What a batch must know of an app. app_settings, settings: as JSON text, None without any."""
+
+    app_settings: str
+    settings: str | None
+    timezone: str
+    last_sequence: int
+    last_hash: bytes | None
+    gate_consent_type: str | None
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a batch has read; keys are (app_id, other id). visitors: state and key if stored."""
+
+    apps: dict[str, LoadedApp] = field(default_factory=dict)
+    visitors: dict[tuple[str, str], tuple[VisitorState, bytes | None]] = field(default_factory=dict)
+    decision_ids: set[tuple[str, str]] = field(default_factory=set)
+    history_ids: set[tuple[str, str]] = field(default_factory=set)
+    hostnames: set[tuple[str, str]] = field(default_factory=set)
+
+
+def consent_lock_key(app_id: str) -> int:
+    """The advisory lock of the app's consents, another one than that of its profiles."""
+    digest = hashlib.sha256(f"consents of {app_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+async def switch_locks(
+    conn: asyncpg.Connection, unlocked: Iterable[str], locked: Iterable[str]
+) -> None:
+    """Release some apps' consent locks, then wait for others'.
+
+    Afterwards this session is the only one that writes consents of the locked apps, until they are
+    released or the connection ends. Without it two sessions would give two decisions the same
+    place in the chain, and one would fail.
+    """
+    released = [consent_lock_key(app_id) for app_id in unlocked]
+    wanted = sorted(consent_lock_key(app_id) for app_id in locked)
+    await conn.fetch(SWITCH_LOCKS, released, wanted)
+
+
+async def load_batch(
+    conn: asyncpg.Connection,
+    app_ids: Collection[str],
+    *,
+    visitors: Collection[tuple[str, str]],
+    decision_ids: Collection[tuple[str, str]],
+    history_ids: Collection[tuple[str, str]],
+    hostnames_of: Collection[str],
+) -> Loaded:
+    """Everything a batch must know; one statement.
+
+    visitors, decision_ids, history_ids: pairs (app_id, other id).
+    hostnames_of: the apps whose host names are wanted. Deleted apps count as unknown.
+    """
+    pairs = (visitors, decision_ids, history_ids)
+    columns = [[pair[column] for pair in wanted] for wanted in pairs for column in (0, 1)]
+    rows = await conn.fetch(LOAD_BATCH, list(app_ids), *columns, list(hostnames_of))
+    loaded = Loaded()
+    others = {"decision": loaded.decision_ids, "text": loaded.history_ids}
+    for row in rows:
+        kind, app_id, first, name, text, number, key, other_id, decided_at, received_at, gate = row
+        if kind == "app":
+            loaded.apps[app_id] = LoadedApp(first, text, name, number or 0, key, gate)
+        elif kind == "visitor":
+            state = VisitorState()
+            if first is not None:
+                state = VisitorState(state_of(first), text, decided_at, received_at, name)
+            loaded.visitors[app_id, str(other_id)] = (state, key)
+        elif kind == "hostname":
+            loaded.hostnames.add((app_id, name))
+        else:
+            others[kind].add((app_id, str(other_id)))
+    return loaded
+
+
+async def ensure_day_key(conn: asyncpg.Connection, app_id: str, day: date, new_key: bytes) -> bytes:
+    """The key of the app's day; the given one when there was none.  On repeat: the same key."""
+    key: bytes = await conn.fetchval(ENSURE_DAY_KEY, app_id, day, new_key)
+    return key
+
+
+async def find_states_by_analytics_id(
+    conn: asyncpg.Connection, app_id: str, analytics_visitor_ids: Collection[str]
+) -> dict[str, tuple[dict[str, TypeState], datetime]]:
+    """{analytics_visitor_id: (its newest state, when)}; those that never decided are left out."""
+    rows = await conn.fetch(FIND_BY_ANALYTICS_ID, app_id, list(analytics_visitor_ids))
+    return {row[0]: (state_of(row[1]), row[2]) for row in rows}
+
+
+def state_of(text: str) -> dict[str, TypeState]:
+    """The state in the column `state`: {type: [status, microseconds, history id, is GPC's]}."""
+    stored: dict[str, list[Any]] = orjson.loads(text)
+    return {
+        name: TypeState(status, _EPOCH + decided_at * _MICROSECOND, history_id, is_gpc)
+        for name, (status, decided_at, history_id, is_gpc) in stored.items()
+    }
