@@ -20,6 +20,8 @@ from audience.apps.operations import (
 from audience.apps.signing.operations import rotate_signing_key, sign, verify
 from audience.apps.storage import App, list_apps
 from audience.attributes.operations import FIELD_TYPES, allow_attribute, deny_attribute
+from audience.audiences.catalogue.audience import AudienceFields
+from audience.audiences.catalogue.operations import create_audience, find_audience_id
 from audience.profile_changes.erasure.operations import (
     count_person_rows,
     erase_person,
@@ -40,6 +42,7 @@ __all__ = [
     "IDENTIFIER_NAMES",
     "SCOPES",
     "App",
+    "AudienceFields",
     "Caller",
     "NewCredential",
     "VisitorConsents",
@@ -50,6 +53,7 @@ __all__ = [
     "consent_settings_with_defaults",
     "count_person_rows",
     "create_app",
+    "create_audience",
     "create_credential",
     "deny_attribute",
     "ensure_demo_app",
@@ -57,6 +61,7 @@ __all__ = [
     "erase_person",
     "erase_profile",
     "erase_some_merges",
+    "find_audience_id",
     "find_profile_documents",
     "finish_erasures",
     "get_app",

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,10 @@ def test_decisions_are_numbered_without_gaps() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition("## Decisions")[2]
     numbers = [int(found) for found in re.findall(r"^(\d+)\. \*\*", text, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_command_imports_no_metrics_before_the_workers_are_set_up() -> None:
+    # prometheus_client decides for good how to count when it is first imported.
+    program = "import sys, consent.cli; sys.exit('prometheus_client' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
+    assert done.returncode == 0

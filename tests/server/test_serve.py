@@ -83,7 +83,7 @@ async def test_first_start_shows_a_demo_app_whose_commands_work(tmp_path: Path) 
         assert answers[1].endswith(
             '[{"name": "color", "value": "green", "field_type": "attributes"}]'
         )
-        assert answers[2].endswith('{"result": false}')
+        assert answers[2].endswith('{"result": true}')
     assert service.stop() == 0
     with ServiceProcess(tmp_path, "--demo", DATA_DIR=str(tmp_path / "data")) as again:
         assert app_id[1] in again.output()

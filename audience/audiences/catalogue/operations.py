@@ -134,6 +134,12 @@ async def get_audience(
     return found
 
 
+async def find_audience_id(conn: AsyncConnection, app_id: str, name: str) -> str | None:
+    """The audience of that name that was made first, or None; deleted ones have no name."""
+    known = await storage.list_definitions(conn, app_id)
+    return next((key for key, (its_name, _) in known.items() if its_name == name), None)
+
+
 async def list_audiences(
     conn: AsyncConnection, app_id: str, page: AudiencePage
 ) -> list[CountedAudience]:
