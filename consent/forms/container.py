@@ -132,8 +132,11 @@ def _template(
     if key == REMINDER_WIDGET:
         configuration["afterDecision"] = settings.is_reminder_kept
     return {
-        "html": fill_template(source.html, _values(settings, key, versions, asked)),
-        "styles": source.styles,
+        # What is off is never shown: the visitor need not fetch it.
+        "html": fill_template(source.html, _values(settings, key, versions, asked))
+        if configuration["enabled"]
+        else "",
+        "styles": source.styles if configuration["enabled"] else "",
         "configuration": configuration,
         "templateHistory": {name: versions[name].history_id for name in shown},
     }
