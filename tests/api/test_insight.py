@@ -99,33 +99,15 @@ async def test_an_explanation_shows_each_answer_and_what_was_seen(
 ) -> None:
     await noise.write({"user_id": "a", "attributes": [{"name": "plan", "value": "noise"}]})
     await _write(app, "a", plan="gold", orders=1)
-    await app.write({"user_id": "a", "email": "Ann@Example.com", "analytics_visitor_id": VISITOR})
     inner = await audiences.create(GOLD)
-    definition = group(
-        "and",
-        leaf("eq", value=True, field_type="audiences", name=inner),
-        group("or", leaf("gt", 2, name="orders"), leaf("exists", name="city")),
-    )
-    audience_id = await audiences.create(definition)
-    answers = [
-        await audiences.explain(audience_id, *identifier)
-        for identifier in (
-            ("user_id", "a"),
-            ("email", " ann@EXAMPLE.com"),
-            ("analytics_visitor_id", VISITOR.upper()),
-        )
-    ]
-    assert all(answer == answers[0] for answer in answers)
-    status, found = answers[0]
-    assert (status, found["data"]["type"], found["data"]["id"]) == (
-        200,
-        "AudienceExplanation",
-        audience_id,
-    )
-    attributes = found["data"]["attributes"]
-    profile = await app.profile("user_id", "a")
-    assert attributes == {
-        "profile_id": profile["id"],
+    in_inner = leaf("eq", value=True, field_type="audiences", name=inner)
+    many, has_city = leaf("gt", 2, name="orders"), leaf("exists", name="city")
+    audience_id = await audiences.create(group("and", in_inner, group("or", many, has_city)))
+    status, found = await audiences.explain(audience_id, "user_id", "a")
+    assert (status, found["data"]["type"]) == (200, "AudienceExplanation")
+    assert found["data"]["id"] == audience_id
+    assert found["data"]["attributes"] == {
+        "profile_id": (await app.profile("user_id", "a"))["id"],
         "is_member": False,
         "member_since": None,
         "member_until": None,
@@ -134,19 +116,37 @@ async def test_an_explanation_shows_each_answer_and_what_was_seen(
             "operator": "and",
             "is_met": False,
             "conditions": [
-                definition["conditions"][0] | {"is_met": True, "seen": True},
+                in_inner | {"is_met": True, "seen": True},
                 {
                     "operator": "or",
                     "is_met": False,
                     "conditions": [
-                        definition["conditions"][1]["conditions"][0] | {"is_met": False, "seen": 1},
-                        definition["conditions"][1]["conditions"][1]
-                        | {"is_met": False, "seen": None},
+                        many | {"is_met": False, "seen": 1},
+                        has_city | {"is_met": False, "seen": None},
                     ],
                 },
             ],
         },
     }
+
+
+async def test_an_explanation_finds_people_by_each_identifier(
+    app: App, audiences: Audiences
+) -> None:
+    device = {"device_id": "D 1", "email": "Ann@Example.com", "analytics_visitor_id": VISITOR}
+    await app.write({"user_id": "a", **device})
+    audience_id = await audiences.create(GOLD)
+    answers = [
+        await audiences.explain(audience_id, *identifier)
+        for identifier in (
+            ("user_id", "a"),
+            ("email", " ann@EXAMPLE.com"),
+            ("analytics_visitor_id", VISITOR.upper()),
+            ("device_id", "D 1"),
+        )
+    ]
+    assert answers[0][0] == 200
+    assert all(answer == answers[0] for answer in answers)
 
 
 @pytest.mark.parametrize(
