@@ -22,6 +22,7 @@ from audience.profile_changes.curation import handlers as curation
 from audience.profile_changes.erasure import operations as erasure
 from audience.profiles import handlers as profiles
 from audience.profiles.authorized import handlers as profile_reads
+from audience.profiles.export import handlers as export
 from audience.server import health, metrics, openapi_page
 from audience.server.jobs import Job
 from audience.server.json_api import error_response, plain_error
@@ -89,6 +90,7 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", f"{_API}/audiences/{{audience_id}}", catalogue.delete_audience),
     ("POST", f"{_API}/audiences/{{audience_id}}/explain", insight.explain_audience),
     ("POST", f"{_API}/analytics", analytics_facts.add_facts),
+    ("POST", f"{_API}/profiles", export.export_profiles),
     ("GET", f"{_API}/profiles/get", profile_reads.find_profiles),
     ("GET", f"{_API}/profiles/{{profile_id}}", profile_reads.get_profile),
     ("DELETE", f"{_API}/profiles/{{profile_id}}", curation.delete_profile),
@@ -151,6 +153,7 @@ def add_audience_routes(app: web.Application, root_path: str) -> None:
         (
             profile_changes.hold_writes,
             profiles.hold_attribute_reads,
+            export.hold_exports,
             audiences.hold_membership_reads,
         )
     )
