@@ -1,0 +1,136 @@
+"""A real Chromium, pages on an origin of their own, and the service as `serve` runs it.
+
+Pages come from `http://www.shop.test:<port>`, the service is `http://127.0.0.1:<other port>`: two
+sites. All names that end in `.test` are this machine.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from tests.service_process import ServiceProcess
+
+PAGE_HOST = "www.shop.test"
+_CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+_FLAGS = (
+    "--no-sandbox",  # needed as root
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
+)
+_EVENTUALLY_SECONDS = 10
+
+
+@pytest.fixture(scope="package")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium; a test asks it for a context of its own."""
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=_CHROMIUM, args=list(_FLAGS))
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture(scope="package")
+def instance(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
+    """The service in a process of its own, on the database of the run."""
+    folder = tmp_path_factory.mktemp("instance")
+    with ServiceProcess(folder, DATABASE_URL=database_url) as service:
+        yield service
+
+
+@dataclass
+class Site:
+    """A website for tests. received: (method, path, body) of what was sent to it, not to us."""
+
+    port: int = 0
+    pages: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    received: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def put(self, html: str, path: str = "/page", **headers: str) -> str:
+        """Publish a page; the address it has. headers: `Content_Security_Policy="..."`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.pages[path] = (html, named)
+        return self.url(path)
+
+    def url(self, path: str, host: str = PAGE_HOST) -> str:
+        """The address of a path of the site."""
+        return f"http://{host}:{self.port}{path}"
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """A published page by its path; anything else is an empty one."""
+        if request.path not in self.pages:
+            self.received.append((request.method, request.path_qs, await request.text()))
+        html, headers = self.pages.get(request.path, ("<!doctype html><title>next</title>", {}))
+        return web.Response(text=html, content_type="text/html", headers=headers)
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """A website of an origin of its own."""
+    made = Site()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", made.answer)
+    async with TestServer(app, host="127.0.0.1") as server:
+        assert server.port is not None
+        made.port = server.port
+        yield made
+
+
+@pytest.fixture
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """A visitor without any history."""
+    made = await browser.new_context()
+    made.set_default_timeout(_EVENTUALLY_SECONDS * 1000)
+    yield made
+    await made.close()
+
+
+@dataclass
+class Watched:
+    """A page, and what went wrong on it. console: its lines; errors: uncaught ones."""
+
+    page: Page
+    console: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+async def watched(context: BrowserContext) -> Watched:
+    """A page whose console and uncaught errors are kept."""
+    made = Watched(await context.new_page())
+    made.page.on("console", lambda message: made.console.append(message.text))
+    made.page.on("pageerror", lambda error: made.errors.append(str(error)))
+    return made
+
+
+@pytest.fixture
+def page(watched: Watched) -> Page:
+    """The page alone."""
+    return watched.page
+
+
+async def eventually(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """The first true answer; what a page sends on its way out arrives in its own time."""
+    async with asyncio.timeout(_EVENTUALLY_SECONDS):
+        while not (answer := await ask()):
+            await asyncio.sleep(0.02)
+        return answer
+
+
+def pictures_folder() -> Path:
+    """Where tests leave screenshots to look at; not in git."""
+    folder = Path(__file__).parent / "pictures"
+    folder.mkdir(exist_ok=True)
+    return folder
