@@ -1,6 +1,6 @@
 """The only door through which `consent` reaches the audience manager."""
 
-from audience.apps.access import SCOPES, Caller, access_app, caller_of
+from audience.apps.access import PRIVACY, READ, SCOPES, WRITE, Caller, access_app, caller_of
 from audience.apps.audit.operations import record_audit_entry
 from audience.apps.authorization import authorized
 from audience.apps.consent_settings import with_defaults as consent_settings_with_defaults
@@ -30,20 +30,9 @@ from audience.profile_changes.erasure.operations import (
     finish_erasures,
 )
 from audience.profile_changes.operations import set_profile_consents
-from audience.profile_changes.persons.operations import (
-    PersonProfile,
-    export_merges,
-    export_profile,
-    find_person_profiles,
-)
-from audience.profile_changes.persons.rectification import (
-    AttributeChange,
-    IdentifierChange,
-    rectify_profile,
-)
 from audience.profile_changes.tied_visitors import erase_collected, set_consents_of_visitors
 from audience.profile_changes.visitor_consents import VisitorConsents, use_visitor_consents
-from audience.profiles.identifiers import IDENTIFIER_NAMES, Identifier, parse_identifier
+from audience.profiles.identifiers import IDENTIFIER_NAMES
 from audience.profiles.operations import find_profile_documents
 
 __all__ = [
@@ -51,15 +40,14 @@ __all__ = [
     "ERASERS",
     "FIELD_TYPES",
     "IDENTIFIER_NAMES",
+    "PRIVACY",
+    "READ",
     "SCOPES",
+    "WRITE",
     "App",
-    "AttributeChange",
     "AudienceFields",
     "Caller",
-    "Identifier",
-    "IdentifierChange",
     "NewCredential",
-    "PersonProfile",
     "VisitorConsents",
     "access_app",
     "allow_attribute",
@@ -76,18 +64,13 @@ __all__ = [
     "erase_person",
     "erase_profile",
     "erase_some_merges",
-    "export_merges",
-    "export_profile",
     "find_audience_id",
-    "find_person_profiles",
     "find_profile_documents",
     "finish_erasures",
     "get_app",
     "list_apps",
     "list_credentials",
-    "parse_identifier",
     "record_audit_entry",
-    "rectify_profile",
     "revoke_credential",
     "rotate_signing_key",
     "set_consents_of_visitors",

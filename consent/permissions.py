@@ -1,3 +1,13 @@
 """Which scope an authorized operation of consent needs: operation -> scope."""
 
-PERMISSIONS: dict[str, str] = {}
+from audience.public import READ, WRITE
+
+PERMISSIONS: dict[str, str] = {
+    # Settings and texts of the consent form
+    "get_consent_settings": READ,
+    "update_consent_settings": WRITE,
+    "list_consent_texts": READ,
+    "publish_consent_text": WRITE,
+    "list_consent_text_versions": READ,
+    "get_consent_text_version": READ,
+}

@@ -5,16 +5,34 @@ from aiohttp import web
 from audience.server.surface import Handler
 from consent.decisions import handlers as decisions
 from consent.decisions.erasing.operations import erase_some_consents
+from consent.forms import container_handlers as containers
+from consent.forms import handlers as forms
 
 _SLASH = "{slash:/?}"
+_APP = "{app_id:[^/.]+}"
+_API = "/api/consents/v1"
 
 #: Need no token.
 PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/consent/collect", decisions.collect),
+    ("GET", f"/containers/{_APP}.js", containers.show_container),
+    ("GET", f"/containers/{_APP}.sync.js", containers.show_container),
+    ("GET", f"/containers/{_APP}/noscript.html", containers.show_noscript),
+    ("GET", f"/containers/{_APP}/privacy-templates.json", containers.show_templates),
+    ("GET", f"/containers/{_APP}/privacy-widgets.json", containers.show_widgets),
+    ("GET", "/audiences/static/widget/consent-widgets.min.js", containers.show_widgets_script),
+    ("GET", "/.well-known/gpc.json", containers.show_gpc),
 )
 
 #: Need a token with the scope that `permissions.py` has for the handler's name.
-AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = ()
+AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", f"{_API}/settings", forms.get_consent_settings),
+    ("PATCH", f"{_API}/settings", forms.update_consent_settings),
+    ("GET", f"{_API}/forms", forms.list_consent_texts),
+    ("POST", f"{_API}/forms/publish", forms.publish_consent_text),
+    ("GET", f"{_API}/versions", forms.list_consent_text_versions),
+    ("GET", f"{_API}/versions/{{history_id}}", forms.get_consent_text_version),
+)
 
 #: Remove the many rows of a deleted app.
 ERASERS = (erase_some_consents,)
@@ -27,4 +45,5 @@ def add_consent_routes(app: web.Application, root_path: str) -> None:
             app.router.add_get(f"{root_path}{path}{_SLASH}", handler)
         else:
             app.router.add_route(method, f"{root_path}{path}{_SLASH}", handler)
+    containers.keep_container_answers(app)
     app.cleanup_ctx.append(decisions.hold_collects)

@@ -1,1 +1,0 @@
-"""A person's profiles for the privacy team: finding, exporting and correcting them."""

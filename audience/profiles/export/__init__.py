@@ -1,1 +1,0 @@
-"""Streaming the profiles of an audience as CSV or JSON."""
