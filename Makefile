@@ -7,7 +7,7 @@ PORT ?= 8080
 DATA_DIR ?= ./data
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check bench format lock clean
+.PHONY: help install serve test check widgets bench format lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -34,11 +34,20 @@ serve: $(VENV)/.installed ## run the service with its own PostgreSQL; Ctrl-C sto
 test: $(VENV)/.installed-dev ## run all tests
 	@$(BIN)/python -m pytest
 
-check: $(VENV)/.installed-dev ## what CI runs: format, lint, types, import rules, tests
+static/node_modules/.installed: static/package-lock.json
+	@command -v npm >/dev/null || { echo "Building and testing the browser code needs node 20 or newer and npm; the service does not." >&2; exit 1; }
+	@cd static && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+widgets: static/node_modules/.installed ## build the browser code into static/dist (needs node)
+	@cd static && node build.mjs
+
+check: $(VENV)/.installed-dev static/node_modules/.installed ## what CI runs: format, lint, types, import rules, built files, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@cd static && npm run --silent types && npm run --silent check && npm run --silent test
 	@$(BIN)/python -m pytest
 
 bench: $(VENV)/.installed-dev ## measure against a bare handler and a naive service (needs wrk)
@@ -53,4 +62,4 @@ lock: ## renew the lock files from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -c requirements.lock -o requirements-dev.lock
 
 clean: ## remove .venv and caches, never the data
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build static/node_modules

@@ -24,6 +24,7 @@ PERMISSIONS: dict[str, str] = {
     "find_profiles": READ,
     "get_profile": READ,
     "list_merges": READ,
+    "export_profiles": READ,
     "merge_profiles": WRITE,
     "split_profile": WRITE,
     "undo_merge": WRITE,

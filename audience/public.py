@@ -30,9 +30,20 @@ from audience.profile_changes.erasure.operations import (
     finish_erasures,
 )
 from audience.profile_changes.operations import set_profile_consents
+from audience.profile_changes.persons.operations import (
+    PersonProfile,
+    export_merges,
+    export_profile,
+    find_person_profiles,
+)
+from audience.profile_changes.persons.rectification import (
+    AttributeChange,
+    IdentifierChange,
+    rectify_profile,
+)
 from audience.profile_changes.tied_visitors import erase_collected, set_consents_of_visitors
 from audience.profile_changes.visitor_consents import VisitorConsents, use_visitor_consents
-from audience.profiles.identifiers import IDENTIFIER_NAMES
+from audience.profiles.identifiers import IDENTIFIER_NAMES, Identifier, parse_identifier
 from audience.profiles.operations import find_profile_documents
 
 __all__ = [
@@ -45,9 +56,13 @@ __all__ = [
     "SCOPES",
     "WRITE",
     "App",
+    "AttributeChange",
     "AudienceFields",
     "Caller",
+    "Identifier",
+    "IdentifierChange",
     "NewCredential",
+    "PersonProfile",
     "VisitorConsents",
     "access_app",
     "allow_attribute",
@@ -64,13 +79,18 @@ __all__ = [
     "erase_person",
     "erase_profile",
     "erase_some_merges",
+    "export_merges",
+    "export_profile",
     "find_audience_id",
+    "find_person_profiles",
     "find_profile_documents",
     "finish_erasures",
     "get_app",
     "list_apps",
     "list_credentials",
+    "parse_identifier",
     "record_audit_entry",
+    "rectify_profile",
     "revoke_credential",
     "rotate_signing_key",
     "set_consents_of_visitors",

@@ -22,9 +22,11 @@ from audience.profile_changes.curation import handlers as curation
 from audience.profile_changes.erasure import operations as erasure
 from audience.profiles import handlers as profiles
 from audience.profiles.authorized import handlers as profile_reads
+from audience.profiles.export import handlers as export
 from audience.server import health, metrics, openapi_page
 from audience.server.jobs import Job
 from audience.server.json_api import error_response, plain_error
+from audience.server.static_files import built_file
 from audience.server.surface import Handler, SlashedPath, Surface
 
 #: `/audiences` is the documented prefix, `/data` the one of the mobile SDKs (D0.1, D0.2, D0.9).
@@ -40,6 +42,13 @@ PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{_VISITOR}/audiences/check", audiences.check_audience),
     ("GET", f"{_VISITOR}/attributes", profiles.get_attributes),
     ("GET", f"{_VISITOR}/audiences", audiences.list_audiences),
+)
+
+#: The scripts that pages load; their addresses never change (decision 10 of the contract).
+WIDGET_ROUTES: tuple[tuple[str, str, Handler], ...] = tuple(
+    ("GET", f"/static/widget/{name}", built_file(name))
+    for script in ("audience-manager.api.min.js", "audience-manager.form.min.js")
+    for name in (script, f"{script}.map")
 )
 
 TOP_ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -81,6 +90,7 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", f"{_API}/audiences/{{audience_id}}", catalogue.delete_audience),
     ("POST", f"{_API}/audiences/{{audience_id}}/explain", insight.explain_audience),
     ("POST", f"{_API}/analytics", analytics_facts.add_facts),
+    ("POST", f"{_API}/profiles", export.export_profiles),
     ("GET", f"{_API}/profiles/get", profile_reads.find_profiles),
     ("GET", f"{_API}/profiles/{{profile_id}}", profile_reads.get_profile),
     ("DELETE", f"{_API}/profiles/{{profile_id}}", curation.delete_profile),
@@ -129,7 +139,7 @@ def add_authorized_routes(
 def add_audience_routes(app: web.Application, root_path: str) -> None:
     """Register every route with and without trailing slash, below the root path (D0.10, D0.11)."""
     for prefix in PREFIXES:
-        for method, path, handler in PUBLIC_ROUTES:
+        for method, path, handler in (*PUBLIC_ROUTES, *WIDGET_ROUTES):
             _add(app, method, f"{root_path}{prefix}{path}", handler)
     for method, path, handler in TOP_ROUTES:
         # Health checks come from the inside, without the proxy's path; the rest may have it.
@@ -143,6 +153,7 @@ def add_audience_routes(app: web.Application, root_path: str) -> None:
         (
             profile_changes.hold_writes,
             profiles.hold_attribute_reads,
+            export.hold_exports,
             audiences.hold_membership_reads,
         )
     )

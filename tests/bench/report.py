@@ -8,6 +8,8 @@ from pathlib import Path
 
 import asyncpg
 
+from tests.bench import exports
+from tests.bench.exports import Exports
 from tests.bench.memory import ITEMS_IN_REQUEST, Memory, Writes
 from tests.bench.plan import CELLS, Cell, Figures, Verdict
 
@@ -40,6 +42,7 @@ class Result:
     writes: Writes
     memories: list[Memory]
     verdicts: list[Verdict]
+    exports: Exports | None = None
 
 
 async def postgres_settings(url: str) -> dict[str, str]:
@@ -59,6 +62,7 @@ def render(result: Result) -> str:
         f"## Targets\n\n{state}\n\n{_verdict_table(result.verdicts)}",
         f"## Figures\n\n{_figure_table(result)}",
         f"## Memory\n\n{_memory_table(result)}",
+        *([f"## Exports\n\n{exports.section(result.exports)}"] if result.exports else []),
         f"## Machine\n\n{_machine(result)}",
         f"## What was measured\n\n{_method(result)}",
     ]

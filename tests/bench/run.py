@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ if str(_ROOT) not in sys.path:
 
 from audience.server import migrations  # noqa: E402 - the path is set above
 from audience.server.embedded_postgres import EmbeddedPostgresError, join  # noqa: E402
-from tests.bench import checks, memory, plan, report, servers  # noqa: E402
+from tests.bench import checks, exports, memory, plan, report, servers  # noqa: E402
 from tests.bench.population import Population, fill  # noqa: E402
 from tests.bench.wrk import BenchError, require_wrk  # noqa: E402
 
@@ -63,6 +64,7 @@ def _options() -> argparse.Namespace:
     add("--profiles", type=int, metavar="N", help="visitors in both apps together [200000]")
     add("--seconds", type=int, metavar="N", help="length of one run of wrk [5]")
     add("--rounds", type=int, metavar="N", help="runs of each contender under each load [5]")
+    add("--rows", type=int, metavar="N", help="profiles exported [1000000]")
     add("--items", type=int, metavar="N", help="items written before memory is read [1000000]")
     add("--date", default=f"{datetime.now(UTC):%Y-%m-%d}", help="date in the report [today]")
     add(
@@ -77,6 +79,7 @@ def _options() -> argparse.Namespace:
         "profiles": (200_000, 20_000),
         "seconds": (5, 1),
         "rounds": (5, 1),
+        "rows": (1_000_000, 20_000),
         "items": (1_000_000, 20_000),
         "output": (_ROOT / "BENCHMARKS.md", None),
     }
@@ -105,7 +108,18 @@ def _bench(options: argparse.Namespace) -> report.Result:
             plan.OURS: stack.enter_context(servers.ours(folder, url, 1)),
             plan.OURS_2: stack.enter_context(servers.ours(folder, url, 2)),
         }
-        return _measure(options, population, running, url)
+        result = _measure(options, population, running, url)
+        exported = _measure_exports(options, folder, url)
+        verdicts = [*result.verdicts, *exports.judge(exported)]
+        return replace(result, exports=exported, verdicts=verdicts)
+
+
+def _measure_exports(options: argparse.Namespace, folder: Path, url: str) -> exports.Exports:
+    """Last, with a service of its own: its memory is that of exports alone."""
+    credentials = asyncio.run(exports.fill(url, options.rows, _say))
+    rounds = min(options.rounds, 3)
+    with servers.ours(folder, url, 1) as server:
+        return asyncio.run(exports.measure(url, server, credentials, options.rows, rounds, _say))
 
 
 def _measure(

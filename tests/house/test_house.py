@@ -18,6 +18,12 @@ SOURCES = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if "versions" not in path.parts
 )
+BROWSER_SOURCES = sorted(
+    path
+    for path in (ROOT / "static").rglob("*js")
+    if path.suffix in (".js", ".mjs") and not {"dist", "node_modules"} & set(path.parts)
+)
+MAX_BROWSER_FILE_LINES = 150
 MAX_FILE_LINES = 300
 MAX_TEST_FILE_LINES = 500
 MAX_FUNCTION_LINES = 40
@@ -35,6 +41,12 @@ def test_file_is_small_and_well_named(path: Path) -> None:
     most = MAX_TEST_FILE_LINES if "tests" in path.parts else MAX_FILE_LINES
     assert len(path.read_text("utf-8").splitlines()) <= most
     assert path.name not in FORBIDDEN_NAMES
+
+
+@pytest.mark.parametrize("path", BROWSER_SOURCES, ids=_name)
+def test_browser_source_is_small(path: Path) -> None:
+    most = MAX_FILE_LINES if "tests" in path.parts else MAX_BROWSER_FILE_LINES
+    assert len(path.read_text("utf-8").splitlines()) <= most
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_name)

@@ -62,4 +62,17 @@ async def test_wheel_serves_from_an_empty_environment(tmp_path: Path) -> None:
             ) as answer,
         ):
             assert answer.status == 204
+        await _expect_browser_scripts(service)
     assert service.stop() == 0
+
+
+async def _expect_browser_scripts(service: ServiceProcess) -> None:
+    async with aiohttp.ClientSession() as session:
+        for name in ("audience-manager.api.min.js", "audience-manager.form.min.js"):
+            for ending in ("", ".map"):
+                url = f"{service.url}/audiences/static/widget/{name}{ending}"
+                async with session.get(url, headers={"Accept-Encoding": "gzip"}) as answer:
+                    assert answer.status == 200
+                    assert answer.headers["Content-Encoding"] == "gzip"
+                    content = await answer.read()
+                    assert content == (ROOT / "static" / "dist" / f"{name}{ending}").read_bytes()

@@ -49,7 +49,9 @@ class Audience:
         """Per cent of the profiles that have been looked at since the definition changed."""
         if not self.is_filling:
             return _WHOLE
-        return min(self.fill_done * _WHOLE // max(self.fill_total, 1), _WHOLE - 1)
+        if not self.fill_total:
+            return 0
+        return min(self.fill_done * _WHOLE // self.fill_total, _WHOLE - 1)
 
 
 def history_of(

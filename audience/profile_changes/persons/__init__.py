@@ -1,0 +1,1 @@
+"""A person's profiles for the privacy team: finding, exporting and correcting them."""

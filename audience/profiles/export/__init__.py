@@ -1,0 +1,1 @@
+"""Streaming the profiles of an audience as CSV or JSON."""

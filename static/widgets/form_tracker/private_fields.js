@@ -1,0 +1,71 @@
+// @ts-check
+// Which fields are never sent, whatever the configuration (contract E2.4, E2.10; best effort).
+//
+// Words are looked for in a field's texts in lower case, with one space for everything that is no
+// letter from a to z: "numéro" is "num ro", "cardNumber1" is "card number ".
+
+/** "card number" in English, German, French and Spanish, Polish. */
+var CARD_WORDS =
+    /\bc(ard|c) ?n(o|r|um(ber)?)\b|(credit|debit|bank) ?card|karten ?n(umme)?r\b|kreditkarte|\bn(o|r|ro|um|.{0,2}m.{0,2}ro)? ?(de )?(\w+ )?(carte|tarjeta)\b|(carte|tarjeta) (banca|bleue|de (cr|d).{0,2}[bd]i)|n(ume)?r ?karty\b|kart[ay] (kredyt|debet|p.?atnicz)/;
+
+/** "security code" in the same languages. */
+var CODE_WORDS =
+    /cv[cv]|ccv|\b(csc|cid|cvn)\b|security ?code|card ?verification|(pr.{1,2}f|sicherheits) ?(nummer|ziffer|code|zahl)|cryptogramme|code (de )?s.{0,2}curit|c.{0,2}digo (de )?seguridad|kod bezpiecze/;
+
+/** "password" in the same languages. */
+var PASSWORD_WORDS = /passw(or)?[dt]|\bpwd\b|kennwort|mot de passe|contrase|\bhas[l ]o\b/;
+
+/**
+ * True for a value that is never sent.
+ *
+ * @param {string} type Of the field: "text", "textarea", "select-one", "checkbox" ...
+ * @param {string | null} autocomplete
+ * @param {string} words The field's name, id, label and placeholder.
+ * @param {string} value
+ */
+export function isPrivate(type, autocomplete, words, value) {
+    words = words
+        .replace(/([a-z\d])([A-Z])/g, "$1 $2")
+        .replace(/#/g, " no ")
+        .toLowerCase()
+        .replace(/[^a-z]+/g, " ");
+    return (
+        /password|hidden|file/.test(type) ||
+        /\bcc-|one-time-code|password/i.test(autocomplete || "") ||
+        holdsCardNumber(value) ||
+        // Words tell what is typed in, not what is chosen: "pay by credit card".
+        (!/checkbox|radio|select/.test(type) &&
+            ((/\d/.test(value) && CARD_WORDS.test(words)) ||
+                (/^\s*\d{3,4}\s*$/.test(value) && CODE_WORDS.test(words)) ||
+                // A password that the page shows is a text field.
+                (type === "text" && PASSWORD_WORDS.test(words))))
+    );
+}
+
+/**
+ * True when the value is a card number, or a text with one in it.
+ * @param {string} value
+ */
+function holdsCardNumber(value) {
+    var digits = value.replace(/[\s\xa0-]/g, "");
+    // Within a text only the usual form counts: four times four digits.
+    var found = /^\d{12,19}$/.test(digits)
+        ? [digits]
+        : value.match(/(^|[^\w+])[2-6]\d{3}([ -]?\d{4}){3}(?!\w)/g) || [];
+    for (var i = 0; i < found.length; i++) {
+        if (isLuhn(found[i].replace(/\D/g, ""))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** @param {string} digits */
+function isLuhn(digits) {
+    var sum = 0;
+    for (var i = 0; i < digits.length; i++) {
+        var digit = +digits.charAt(digits.length - 1 - i) * (1 + (i % 2));
+        sum += digit > 9 ? digit - 9 : digit;
+    }
+    return sum % 10 === 0;
+}
