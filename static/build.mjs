@@ -7,14 +7,15 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from "node:zlib";
+import { buildTemplates } from "./consent_templates.mjs";
 import { ENTRIES } from "./entries.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const DIST = join(HERE, "dist");
 
-/** The built files by name: each entry's output and its source map. */
+/** The built files by name: each entry's output with its source map, and the consent templates. */
 async function buildAll() {
-    const files = new Map();
+    const files = await buildTemplates();
     for (const entry of ENTRIES) {
         const result = await build({
             absWorkingDir: HERE,

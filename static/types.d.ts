@@ -5,3 +5,6 @@ interface Window {
     AnalyticsTracker: any;
     Piwik: any;
 }
+
+/** The configuration of a consent container, see consent_templates/README.md. */
+declare const ppmsConfig: any;

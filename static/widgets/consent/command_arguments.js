@@ -4,9 +4,9 @@
 
 import { isKnownType, statusIn } from "./consent_state.js";
 
-/** @param {string} type @returns {boolean} */
+/** @param {string} type */
 function isKnown(type) {
-    return isKnownType(type) || console.warn("ppms.cm: unknown consent type", type);
+    return isKnownType(type) || console.warn("ppms.cm: unknown type", type);
 }
 
 /**

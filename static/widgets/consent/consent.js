@@ -70,7 +70,7 @@ export function createConsent(config, store, page, post, now) {
          */
         send: (event, members) => post({
             event, websiteId: appId, hostname: page.location.hostname, visitorId: store.read().visitorId,
-            cookies: store.cookies().split(/; */).filter((/** @type {string} */ one) => one.startsWith("_pk_id.")).join("; "),
+            cookies: (store.cookies().match(/\b_pk_id\.[^;]*/g) || []).join("; "),
             ...members,
         }),
 

@@ -19,5 +19,8 @@ export function signalsOf(mapping, statuses) {
  * @param {...any} _command  "consent", "default" or "update", signals
  */
 export function tellGoogle(page, ..._command) {
-    (page.dataLayer = page.dataLayer || []).push((function () { return arguments; })(..._command));
+    const command = /** @type {Function} */ (function () {
+        return arguments;
+    });
+    (page.dataLayer = page.dataLayer || []).push(command(..._command));
 }

@@ -12,7 +12,7 @@ import { post } from "./transport.js";
  * @property {ReturnType<typeof createConsent>} consent
  * @property {ReturnType<typeof createCommands>} commands
  * @property {string} base  address of the service, without a slash at the end
- * @property {string} nonce
+ * @property {string | undefined} nonce
  * @property {boolean} [hasWidgets]
  */
 
@@ -48,9 +48,9 @@ export function startContainer(complete) {
  * what it inserts), of the data layer.
  * @param {HTMLScriptElement | null} script
  * @param {any[]} layer
- * @returns {string}
+ * @returns {string | undefined}
  */
 function nonceOf(script, layer) {
     const isSet = (/** @type {any} */ one) => one && one.nonce;
-    return Object([script, document.querySelector("script[nonce]"), ...layer].find(isSet)).nonce || "";
+    return Object([script, document.querySelector("script[nonce]"), ...layer].find(isSet)).nonce;
 }

@@ -11,7 +11,7 @@ export function followDataLayer(layer, run) {
     const handle = (/** @type {any} */ entry) => {
         let command, parameters;
         try {
-            [, command] = /^ppms\.cm: ?(.+)/.exec(entry.event);
+            [, command] = /** @type {any} */ (/^ppms\.cm: ?(.+)/.exec(entry.event));
             parameters = [].concat(entry.parameters);
         } catch (_) {
             return;

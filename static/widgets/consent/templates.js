@@ -45,7 +45,7 @@ export function createTemplates({ consent, base, nonce }, file) {
          */
         fill(root, { html, styles }, onPress) {
             const style = document.createElement("style");
-            style.nonce = nonce;
+            style.nonce = nonce || "";
             style.textContent = styles;
             root.classList.add("ppms_cm_root");
             root.lang = consent.language || "";

@@ -9,11 +9,10 @@
  * @returns {Promise<void>}
  */
 export async function post(url, message) {
-    const answer = await fetch(url, { method: "POST", body: JSON.stringify(message), keepalive: true, credentials: "omit" }).catch(() => {
-        throw { text: "server_error" };
-    });
-    const { status, statusText } = answer;
-    if (!answer.ok) throw { text: (status + " " + statusText).trim(), isFinal: status === 400 || status === 413 };
+    const { ok, status = "", statusText } = await fetch(url, { method: "POST", body: JSON.stringify(message), keepalive: true, credentials: "omit" }).catch(
+        () => /** @type {any} */ ({ statusText: "server_error" }),
+    );
+    if (!ok) throw { text: (status + " " + statusText).trim(), isFinal: status === 400 || status === 413 };
 }
 
 /**

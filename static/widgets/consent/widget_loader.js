@@ -3,20 +3,18 @@
 
 /**
  * @param {string} source  address of the script
- * @param {string} nonce
+ * @param {string | undefined} nonce
  */
 export function loadWidgetsWhenNeeded(source, nonce) {
-    /** @type {any} */
-    const page = window;
+    /** @type {HTMLScriptElement | undefined} */
     let script;
-    const load = () => {
-        if (script) return;
+    const look = () => {
+        if (script || !document.querySelector("#ppms_cm_data_subject,#ppms_cm_privacy_settings")) return;
         script = document.createElement("script");
         script.src = source;
-        script.nonce = nonce;
-        document.head.appendChild(script);
+        script.nonce = nonce || "";
+        document.head.append(script);
     };
-    const look = () => document.querySelector("#ppms_cm_data_subject,#ppms_cm_privacy_settings") && load();
     new MutationObserver(look).observe(document, { childList: true, subtree: true });
     look();
 }
