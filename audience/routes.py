@@ -24,6 +24,7 @@ from audience.profiles import handlers as profiles
 from audience.profiles.authorized import handlers as profile_reads
 from audience.profiles.export import handlers as export
 from audience.server import health, metrics, openapi_page
+from audience.server.hot_routes import HOT_ROUTES
 from audience.server.jobs import Job
 from audience.server.json_api import error_response, plain_error
 from audience.server.static_files import built_file
@@ -139,7 +140,10 @@ def add_authorized_routes(
 def add_audience_routes(app: web.Application, root_path: str) -> None:
     """Register every route with and without trailing slash, below the root path (D0.10, D0.11)."""
     for prefix in PREFIXES:
-        for method, path, handler in (*PUBLIC_ROUTES, *WIDGET_ROUTES):
+        for method, path, handler in PUBLIC_ROUTES:
+            route = _add(app, method, f"{root_path}{prefix}{path}", handler)
+            app[HOT_ROUTES].add(method, f"{root_path}{prefix}{path}", route)
+        for method, path, handler in WIDGET_ROUTES:
             _add(app, method, f"{root_path}{prefix}{path}", handler)
     for method, path, handler in TOP_ROUTES:
         # Health checks come from the inside, without the proxy's path; the rest may have it.
@@ -159,11 +163,10 @@ def add_audience_routes(app: web.Application, root_path: str) -> None:
     )
 
 
-def _add(app: web.Application, method: str, path: str, handler: Handler) -> None:
+def _add(app: web.Application, method: str, path: str, handler: Handler) -> web.AbstractRoute:
     if method == "GET":
-        app.router.add_get(path + _SLASH, handler)
-    else:
-        app.router.add_route(method, path + _SLASH, handler)
+        return app.router.add_get(path + _SLASH, handler)
+    return app.router.add_route(method, path + _SLASH, handler)
 
 
 def add_slashed_paths(app: web.Application) -> None:

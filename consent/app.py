@@ -16,6 +16,7 @@ from audience.routes import (
     private_surfaces,
 )
 from audience.server.database import Database
+from audience.server.hot_routes import HOT_ROUTES, HotRoutes
 from audience.server.jobs import hold_jobs
 from audience.server.keys import DATABASE, SETTINGS
 from audience.server.openapi_page import OPENAPI
@@ -41,6 +42,7 @@ def create_app(settings: Settings, database_url: str, *, with_jobs: bool = True)
     app[SETTINGS] = settings
     app[DATABASE] = Database(database_url)
     app[OPENAPI] = api_description(settings.root_path)
+    app[HOT_ROUTES] = HotRoutes(app, surfaces)
     app.cleanup_ctx.append(_close_database)
     add_audience_routes(app, settings.root_path)
     routes.add_consent_routes(app, settings.root_path)

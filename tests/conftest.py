@@ -22,6 +22,7 @@ from audience.profiles.identifiers import Identifier
 from audience.server import clock, migrations
 from audience.server.database import Database
 from audience.server.embedded_postgres import join
+from audience.server.hot_routes import HotRunner
 from audience.server.settings import Settings
 from audience.tables import metadata, signing_keys
 from consent.app import create_app
@@ -62,9 +63,16 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
+class _Server(TestServer):
+    """Runs the application as a worker process does."""
+
+    async def _make_runner(self, **options: Any) -> HotRunner:
+        return HotRunner(self.app, **options)
+
+
 def serve_in_test(app: web.Application) -> TestServer:
     """A server whose client sends paths as they are, `//` in front included."""
-    return TestServer(app, skip_url_asserts=True)
+    return _Server(app, skip_url_asserts=True)
 
 
 @pytest.fixture(scope="session")

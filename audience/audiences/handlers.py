@@ -51,7 +51,7 @@ async def hold_membership_reads(app: web.Application) -> AsyncIterator[None]:
 
 
 @described(query=MembershipQuery, answer=MembershipAnswer)
-async def check_audience(request: web.Request) -> web.Response:
+async def check_audience(request: web.Request) -> web.StreamResponse:
     """GET .../profiles/{analytics_visitor_id}/audiences/check/?website_id=&audience_id= -> 200.
 
     Shape: {"result": true|false}, false also for an unknown visitor or audience; 403 for an unknown
@@ -67,7 +67,7 @@ async def check_audience(request: web.Request) -> web.Response:
 
 
 @described(query=VisitorQuery)
-async def list_audiences(request: web.Request) -> web.Response:
+async def list_audiences(request: web.Request) -> web.StreamResponse:
     """GET .../profiles/{analytics_visitor_id}/audiences/?website_id= -> 200.
 
     Shape: ["<audience id>"] in order, [] for an unknown visitor; 403 for an unknown app, 400 for a

@@ -16,12 +16,14 @@ from audience.server import metrics
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE, SETTINGS
 from audience.server.openapi import described
+from audience.server.ready_response import ReadyResponse, ResponseHead
 from audience.server.request_body import drain, read_json
 
 _WRITES = web.AppKey("writes", Batcher[WriteRequest, list[Skip]])
 #: Attribute entries in one batch: keeps a batch's transaction short.
 _MAX_BATCH_WEIGHT = 2000
 _CACHED_EMAILS = 4096
+_NO_CONTENT = ResponseHead(204, {})
 
 
 async def hold_writes(app: web.Application) -> AsyncIterator[None]:
@@ -40,7 +42,7 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
 
 
 @described(body=AttributesItem, is_body_list=True, answer=SkippedEntries)
-async def modify_attributes(request: web.Request) -> web.Response:
+async def modify_attributes(request: web.Request) -> web.StreamResponse:
     """POST /audiences/tracker/attributes/ -> 204, or 200 with what was skipped.
 
     Body: contract D1.5. 200: {"skipped": [{"item", "entry", "name", "reason"}]}, everything else is
@@ -52,7 +54,7 @@ async def modify_attributes(request: web.Request) -> web.Response:
 
 
 @described(body=FormItem, is_body_list=True, answer=SkippedEntries)
-async def submit_form(request: web.Request) -> web.Response:
+async def submit_form(request: web.Request) -> web.StreamResponse:
     """POST /audiences/tracker/forms/ -> 204, or 200 with what was skipped.
 
     Body: one object or an array of {website_id, form_id, url, attributes} with at least one
@@ -62,12 +64,12 @@ async def submit_form(request: web.Request) -> web.Response:
     return await _store(request, are_forms=True)
 
 
-async def _store(request: web.Request, *, are_forms: bool) -> web.Response:
+async def _store(request: web.Request, *, are_forms: bool) -> web.StreamResponse:
     payload = await read_json(request)
     check = check_test_email if request.app[SETTINGS].allow_test_emails else check_email
     items = parse_items(payload, check, are_forms=are_forms)
     if not items.items:
-        return web.Response(status=204)
+        return ReadyResponse(_NO_CONTENT)
     weight = len(items.items) + sum(len(item.entries) for item in items.items)
     try:
         skipped = await request.app[_WRITES].submit(WriteRequest(items, is_strict(request)), weight)
@@ -77,7 +79,7 @@ async def _store(request: web.Request, *, are_forms: bool) -> web.Response:
         for skip in skipped:
             metrics.SKIPPED_ENTRIES.labels(skip.reason).inc()
         return skipped_response(200, skipped)
-    return web.Response(status=204)
+    return ReadyResponse(_NO_CONTENT)
 
 
 async def drop_analytics(request: web.Request) -> web.Response:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from audience.errors import Forbidden, Invalid, NotFound
 from audience.profiles.identifiers import normalise_analytics_visitor_id
@@ -13,6 +12,7 @@ from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE
 from audience.server.metrics import BATCH_SIZE
 from audience.server.openapi import described
+from audience.server.ready_response import ReadyResponse, ResponseHead
 from audience.server.request_fields import required_uuid
 from audience.server.schema_fields import PublicAttribute, VisitorQuery
 
@@ -49,18 +49,18 @@ def unknown_app() -> Forbidden:
     return Forbidden("Forbidden: website_id names no app of this service", path="website_id")
 
 
-def json_bytes(body: bytes) -> web.Response:
+def json_bytes(body: bytes) -> web.StreamResponse:
     """200 with JSON that no cache keeps (contract D1.15)."""
-    return web.Response(body=body, headers=_JSON_HEADERS.copy())
+    return ReadyResponse(_JSON, body)
 
 
-_JSON_HEADERS = CIMultiDict(
-    {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
+_JSON = ResponseHead(
+    200, {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
 )
 
 
 @described(query=VisitorQuery, answer=PublicAttribute, is_list=True)
-async def get_attributes(request: web.Request) -> web.Response:
+async def get_attributes(request: web.Request) -> web.StreamResponse:
     """GET .../public/api/profiles/{analytics_visitor_id}/attributes/?website_id= -> 200.
 
     Shape: [{"name", "value", "field_type"}], only whitelisted attributes; 404 for an unknown

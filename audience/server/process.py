@@ -8,6 +8,7 @@ from aiohttp import web
 from gunicorn.app.base import BaseApplication
 from prometheus_client import multiprocess
 
+from audience.server.hot_routes import HotRunner
 from audience.server.settings import Settings
 
 #: In-flight requests get this long after SIGTERM; the process ends within ten seconds.
@@ -63,7 +64,7 @@ class Processes(BaseApplication):  # type: ignore[misc]
             gc.collect()
             gc.freeze()
             gc.set_threshold(*_GC_THRESHOLDS)
-            return web.AppRunner(
+            return HotRunner(
                 self._make_app(),
                 access_log=None,
                 keepalive_timeout=75,

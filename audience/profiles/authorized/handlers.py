@@ -31,7 +31,7 @@ from audience.uuid_text import parse_uuid
 
 
 @described(query=FindQuery, answer=ProfileDocument, is_list=True)
-async def find_profiles(request: web.Request) -> web.Response:
+async def find_profiles(request: web.Request) -> web.StreamResponse:
     """GET /api/audiences/v1/profiles/get?website_id=&identifier=&value= -> 200.
 
     A plain JSON array of the profiles that hold the identifier, newest update first; [] when there
