@@ -4,7 +4,10 @@ With several worker processes the figures of all of them are added up: `serve` s
 PROMETHEUS_MULTIPROC_DIR before this module is imported.
 """
 
+import asyncio
 import os
+from bisect import bisect_left
+from collections.abc import Sequence
 
 from aiohttp import web
 from prometheus_client import (
@@ -20,8 +23,26 @@ from prometheus_client import REGISTRY as PROCESS_REGISTRY
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
+
+class ManyHistogram(Histogram):
+    """A histogram that takes many observations at once; one by one they cost five times as much.
+
+    (With several processes each one writes to a shared file, after asking which process it is in.)
+    """
+
+    def observe_many(self, amounts: Sequence[float]) -> None:
+        """As `observe` for each."""
+        counts = [0] * len(self._upper_bounds)
+        for amount in amounts:
+            counts[bisect_left(self._upper_bounds, amount)] += 1
+        self._sum.inc(sum(amounts))
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+
+
 # Its `_count` series counts the requests: one metric is written per request, not two.
-REQUESTS = Histogram(
+REQUESTS = ManyHistogram(
     "audience_request_seconds",
     "Requests answered and their time",
     ["route", "status"],
@@ -35,16 +56,29 @@ MERGES = Counter("audience_merges", "Profiles absorbed into another one")
 MERGE_REFUSALS = Counter("audience_merge_refusals", "Merges not made", ["reason"])
 DROPPED_ANALYTICS = Counter("audience_dropped_analytics", "Analytics requests dropped")
 
-_answered: dict[tuple[str, int], Histogram] = {}
+_answered: dict[tuple[str, int], ManyHistogram] = {}
+_not_counted: dict[tuple[str, int], list[float]] = {}
 
 
 def count_request(route: str, status: int, seconds: float) -> None:
-    """Count one answered request; the label children are looked up once."""
+    """Count one answered request, at the end of this turn of the event loop."""
+    if not _not_counted:
+        asyncio.get_running_loop().call_soon(_count_requests)
     key = (route, status)
-    requests = _answered.get(key)
-    if requests is None:
-        requests = _answered[key] = REQUESTS.labels(route, str(status))
-    requests.observe(seconds)
+    if key in _not_counted:
+        _not_counted[key].append(seconds)
+    else:
+        _not_counted[key] = [seconds]
+
+
+def _count_requests() -> None:
+    for key, amounts in _not_counted.items():
+        requests = _answered.get(key)
+        if requests is None:
+            route, status = key
+            requests = _answered[key] = REQUESTS.labels(route, str(status))
+        requests.observe_many(amounts)
+    _not_counted.clear()
 
 
 async def show_metrics(_request: web.Request) -> web.Response:
