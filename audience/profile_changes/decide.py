@@ -7,7 +7,6 @@ decisions 1 and 8; the limits are this project's (ARCHITECTURE.md, decision 8).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 
 from audience.attributes.value_types import AttributeValue, ValueType
 from audience.errors import Invalid
@@ -44,7 +43,7 @@ class AttributeTypes:
 
     def of(self, name: str) -> ValueType | None:
         """The type of the attribute, None when its first value is still to come."""
-        return self.new.get(name) or self.known.get(name)
+        return self.known.get(name) or self.new.get(name)
 
     def learn(self, name: str, value_type: ValueType) -> None:
         """Give the attribute the type of its first value (contract C1.3)."""
@@ -66,22 +65,23 @@ def modify_attributes(
     resolve_identifiers(profiles, usable, now)
     skipped: list[Skip] = []
     written = microseconds(now)
-    for identifiers, group in groupby(zip(usable, items, strict=True), key=lambda pair: pair[0]):
+    for identifiers, item in zip(usable, items, strict=True):
         profile = target_of(profiles, identifiers)
-        for _, item in group:
-            _remember_email_as_given(profile, item)
-            _apply_entries(profile, types, item, written, skipped)
-            if item.form is not None:
-                _note_form(profile, item.form, item.position, now, skipped)
-                profiles.changed_profile_ids.add(profile.profile_id)
+        _remember_email_as_given(profile, item)
+        _apply_entries(profile, types, item, written, skipped)
+        if item.form is not None:
+            _note_form(profile, item.form, item.position, now, skipped)
+            profiles.changed_profile_ids.add(profile.profile_id)
         profiles.touch(profile, now)
     return skipped
 
 
 def _without_blocked(item: Item, also_blocked: frozenset[str]) -> tuple[Identifier, ...]:
-    usable = tuple(
-        identifier for identifier in item.identifiers if not is_blocked(*identifier, also_blocked)
-    )
+    # A loop, not a generator expression: this is run for every write.
+    blocked = [one for one in item.identifiers if is_blocked(one[0], one[1], also_blocked)]
+    if not blocked:
+        return item.identifiers
+    usable = tuple(identifier for identifier in item.identifiers if identifier not in blocked)
     if not usable:
         path = f"items[{item.position}]"
         message = (
@@ -120,6 +120,7 @@ def _apply_entries(
         return
     attributes = dict(profile.attributes)
     written_at = dict(profile.attribute_written_at)
+    is_full = profile.stored_bytes > MAX_ATTRIBUTES_BYTES
     for entry, name, action, value in item.entries:
         value_type = types.of(name)
         outcome, reason = apply_action(attributes.get(name), value_type, action, value)
@@ -127,8 +128,8 @@ def _apply_entries(
             attributes.pop(name, None)
             written_at.pop(name, None)
             continue
-        if outcome is not None:
-            reason = _past_limit(profile, attributes, types, name)
+        if outcome is not None and (is_full or value_type is None or name not in attributes):
+            reason = LIMIT if is_full else _past_limit(attributes, types, name)
         if reason is not None:
             skipped.append(Skip(item.position, entry, name, reason))
         elif outcome is not None:
@@ -141,11 +142,11 @@ def _apply_entries(
 
 
 def _past_limit(
-    profile: Profile, attributes: dict[str, AttributeValue], types: AttributeTypes, name: str
+    attributes: dict[str, AttributeValue], types: AttributeTypes, name: str
 ) -> str | None:
+    """LIMIT when the attribute may not be added to these, or is one too many for the app."""
     is_first_seen = name not in types.known and name not in types.new
     if is_first_seen and types.definition_count >= MAX_ATTRIBUTE_DEFINITIONS_PER_APP:
         return LIMIT
-    if name not in attributes and len(attributes) >= MAX_ATTRIBUTES_PER_PROFILE:
-        return LIMIT
-    return LIMIT if profile.stored_bytes > MAX_ATTRIBUTES_BYTES else None
+    is_added = name not in attributes
+    return LIMIT if is_added and len(attributes) >= MAX_ATTRIBUTES_PER_PROFILE else None

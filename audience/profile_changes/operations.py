@@ -281,7 +281,9 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
             changes[app_id].profiles.restore(profiles)
             changes[app_id].types.new = new_types
         return late_refusal
-    return sorted(skipped, key=lambda skip: (skip.item, -1 if skip.entry is None else skip.entry))
+    if len(skipped) > 1:
+        skipped.sort(key=lambda skip: (skip.item, -1 if skip.entry is None else skip.entry))
+    return skipped
 
 
 async def erase_some_profiles(conn: AsyncConnection, app_id: str) -> bool:

@@ -37,6 +37,7 @@ class Writer:
         self._locked_on: asyncpg.Connection | None = None
         self._locked_at = 0.0
         self._contended_until = 0.0
+        self._is_release_due = False
         self._release: asyncio.TimerHandle | None = None
         self._releasing: asyncio.Task[None] | None = None
         #: Asked for requests that arrived while the locks were waited for (`Batcher.take_also`).
@@ -55,8 +56,10 @@ class Writer:
         async with self._mutex:
             app_ids = {app_id for request in requests for app_id in request.app_ids()}
             async with self._held.use() as conn:
-                await self._lock(conn, app_ids)
-            everything = [*requests, *self.take_also(lambda one: one.app_ids() <= self._locked)]
+                has_waited = await self._lock(conn, app_ids)
+            everything = [*requests]
+            if has_waited:
+                everything += self.take_also(lambda one: one.app_ids() <= self._locked)
             try:
                 return [*await self._write(everything)]
             except Unavailable:
@@ -66,12 +69,15 @@ class Writer:
                     raise
                 return [await self._write_alone(request, error) for request in everything]
 
-    async def settle(self) -> None:
-        """Release the locks now or in a moment; after the answers of a batch are on their way."""
+    async def settle(self, is_more_waiting: bool) -> None:  # noqa: FBT001 - a callback's argument
+        """Give the locks to others now, with the next batch, or in a moment."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if now < self._contended_until or now - self._locked_at > _LONGEST_HOLD_SECONDS:
-            await self.unlock()
+        is_due = now < self._contended_until or now - self._locked_at > _LONGEST_HOLD_SECONDS
+        if is_due and is_more_waiting:
+            self._is_release_due = True
+        elif is_due:
+            self._unlock_soon()
         else:
             self._release = loop.call_later(_LINGER_SECONDS, self._unlock_soon)
 
@@ -118,21 +124,29 @@ class Writer:
             metrics.MERGE_REFUSALS.labels(reason).inc(count)
         return results
 
-    async def _lock(self, conn: asyncpg.Connection, app_ids: set[str]) -> None:
-        """Make sure that this connection holds the locks of the apps."""
-        if conn is self._locked_on and app_ids <= self._locked:
-            return
-        released = self._locked if conn is self._locked_on else ()
-        self._locked = set()
+    async def _lock(self, conn: asyncpg.Connection, app_ids: set[str]) -> bool:
+        """Make sure that this connection holds the locks of the apps; whether others had them.
+
+        Locks that are due to others are released first, in the same statement: who waits for them
+        gets them, and this waits behind.
+        """
+        is_ours = conn is self._locked_on
+        if is_ours and app_ids <= self._locked and not self._is_release_due:
+            return False
+        released = self._locked if is_ours else ()
+        self._locked, self._is_release_due = set(), False
         loop = asyncio.get_running_loop()
         started = loop.time()
         await storage.switch_locks(conn, released, app_ids)
         self._locked, self._locked_on, self._locked_at = app_ids, conn, loop.time()
-        if self._locked_at - started > _CONTENDED_WAIT_SECONDS:
+        has_waited = self._locked_at - started > _CONTENDED_WAIT_SECONDS
+        if has_waited:
             self._contended_until = self._locked_at + _CONTENDED_SECONDS
+        return has_waited
 
     async def _unlock(self, conn: asyncpg.Connection) -> None:
         """Release what this connection holds; an earlier connection's locks went with it."""
         locked, self._locked = self._locked, set()
+        self._is_release_due = False
         if conn is self._locked_on and locked:
             await storage.switch_locks(conn, locked, ())

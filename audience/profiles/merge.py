@@ -73,6 +73,17 @@ def resolve_one(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime)
     Never makes one profile out of two with different `user_id`s, or of two with different e-mails
     unless the request names both the user and the e-mail.  On repeat: changes nothing.
     """
+    survivor = profiles.only_owner(identifiers)
+    if survivor is None:
+        survivor = _resolve(profiles, identifiers, now)
+    last = identifiers[-1]
+    if last.identifier_name == ANALYTICS_VISITOR_ID:
+        _see(profiles, survivor, last, now)
+    return survivor
+
+
+def _resolve(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime) -> Profile:
+    """As `resolve_one`, for identifiers that are new or held by several profiles."""
     survivor = _survivor(profiles, identifiers) or profiles.create(now)
     merged = 0
     for identifier in identifiers:
@@ -94,8 +105,6 @@ def resolve_one(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime)
         profiles.refusals.append(Refusal(survivor.profile_id, owner.profile_id, reason, now))
         if reason in (DIFFERENT_USER_IDS, DIFFERENT_EMAILS):
             _move(profiles, survivor, owner, identifier, now)
-    if identifiers[-1].identifier_name == ANALYTICS_VISITOR_ID:
-        _see(profiles, survivor, identifiers[-1], now)
     return survivor
 
 

@@ -5,7 +5,7 @@ its changes back; `merge.py` decides what happens in between. Whoever fills it h
 """
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -75,6 +75,17 @@ class ProfileSet:
     def owner(self, identifier: Identifier) -> Profile | None:
         """The profile that holds the identifier, or None."""
         profile_id = self.owners.get(identifier)
+        return None if profile_id is None else self.profiles[profile_id]
+
+    def only_owner(self, identifiers: Sequence[Identifier]) -> Profile | None:
+        """The profile that holds all of the identifiers; None when any is held by another or none.
+
+        What most requests meet: then there is nothing to create, attach, merge or move.
+        """
+        profile_id = self.owners.get(identifiers[0])
+        for identifier in identifiers:
+            if self.owners.get(identifier) != profile_id:
+                return None
         return None if profile_id is None else self.profiles[profile_id]
 
     def create(self, now: datetime) -> Profile:

@@ -20,6 +20,8 @@ Result = TypeVar("Result")
 ANSWER_WITHIN_SECONDS = 4.5
 MAX_WAITING = 10_000
 _LOOK_AFTER_SECONDS = 0.25
+#: Fewer items are never spread over two batches: a batch has costs of its own.
+_SPREAD_FROM = 16
 
 
 class _Waiting(Generic[Item, Result]):
@@ -39,6 +41,10 @@ class _Waiting(Generic[Item, Result]):
 class Batcher(Generic[Item, Result]):
     """A queue whose items are flushed together.
 
+    Under load a batch takes half of the items on their way. So two halves alternate: while one is
+    in the database, the callers of the other are answered and send again. All in one batch, the
+    process would wait for the database and the database for the process.
+
     flush: takes items in arrival order, returns one result or exception per item, in that order; an
     exception it raises itself is every item's. It is never called twice at a time.
     max_weight: a batch takes items until their weights reach it, at least one.
@@ -51,11 +57,12 @@ class Batcher(Generic[Item, Result]):
         max_weight: int,
         max_waiting: int = MAX_WAITING,
         on_batch: Callable[[int], None] = lambda _: None,
-        settle: Callable[[], Awaitable[None]] | None = None,
+        settle: Callable[[bool], Awaitable[None]] | None = None,
     ) -> None:
         """on_batch: told the number of items of every batch, for metrics.
 
-        settle: called after the answers of a batch are given and before the next flush.
+        settle: called after the answers of a batch are given and before the next flush; told
+        whether items wait for that already.
         """
         self._flush = flush
         self._max_weight = max_weight
@@ -114,9 +121,11 @@ class Batcher(Generic[Item, Result]):
     async def _work(self) -> None:
         """Flush batch after batch until nothing waits."""
         watchdog = asyncio.get_running_loop().call_later(_LOOK_AFTER_SECONDS, self._shed_late)
+        answered = 0
         try:
             while self._queue:
-                self._batch = self._take()
+                self._batch = self._take(answered)
+                answered = len(self._batch)
                 if self._batch:
                     await self._flush_batch(self._batch)
         finally:
@@ -143,12 +152,16 @@ class Batcher(Generic[Item, Result]):
         if self._settle is not None:
             # What fails here fails again in the next flush, which has callers to tell.
             with contextlib.suppress(Exception):
-                await self._settle()
+                await self._settle(bool(self._queue))
 
-    def _take(self) -> list[_Waiting[Item, Result]]:
+    def _take(self, answered: int) -> list[_Waiting[Item, Result]]:
+        """The next batch; answered: how many items were answered just now, whose callers return."""
         batch: list[_Waiting[Item, Result]] = []
         weight = 0
-        while self._queue and (not batch or weight + self._queue[0].weight <= self._max_weight):
+        most = max(_SPREAD_FROM, (len(self._queue) + answered + 1) // 2)
+        while self._queue and len(batch) < most:
+            if batch and weight + self._queue[0].weight > self._max_weight:
+                break
             entry = self._queue.popleft()
             if not entry.answer.done():
                 batch.append(entry)
