@@ -35,6 +35,7 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
         on_batch=metrics.BATCH_SIZE.labels("writes").observe,
         settle=writer.settle,
     )
+    writer.has_waiting = app[_WRITES].has_waiting
     writer.take_also = app[_WRITES].take_also
     yield
     await app[_WRITES].close()

@@ -40,6 +40,8 @@ class Writer:
         self._is_release_due = False
         self._release: asyncio.TimerHandle | None = None
         self._releasing: asyncio.Task[None] | None = None
+        #: Asked whether requests wait for the next batch (`Batcher.has_waiting`).
+        self.has_waiting: Callable[[], bool] = lambda: False
         #: Asked for requests that arrived while the locks were waited for (`Batcher.take_also`).
         self.take_also: Callable[[Callable[[WriteRequest], bool]], list[WriteRequest]] = (
             lambda _fits: []
@@ -69,12 +71,12 @@ class Writer:
                     raise
                 return [await self._write_alone(request, error) for request in everything]
 
-    async def settle(self, is_more_waiting: bool) -> None:  # noqa: FBT001 - a callback's argument
+    async def settle(self) -> None:
         """Give the locks to others now, with the next batch, or in a moment."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         is_due = now < self._contended_until or now - self._locked_at > _LONGEST_HOLD_SECONDS
-        if is_due and is_more_waiting:
+        if is_due and self.has_waiting():
             self._is_release_due = True
         elif is_due:
             self._unlock_soon()

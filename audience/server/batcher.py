@@ -57,12 +57,11 @@ class Batcher(Generic[Item, Result]):
         max_weight: int,
         max_waiting: int = MAX_WAITING,
         on_batch: Callable[[int], None] = lambda _: None,
-        settle: Callable[[bool], Awaitable[None]] | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """on_batch: told the number of items of every batch, for metrics.
 
-        settle: called after the answers of a batch are given and before the next flush; told
-        whether items wait for that already.
+        settle: called after the answers of a batch are given and before the next flush.
         """
         self._flush = flush
         self._max_weight = max_weight
@@ -89,6 +88,10 @@ class Batcher(Generic[Item, Result]):
         if self._worker is None:
             self._worker = loop.create_task(self._work())
         return answer
+
+    def has_waiting(self) -> bool:
+        """Whether items wait for the next flush."""
+        return bool(self._queue)
 
     def take_also(self, fits: Callable[[Item], bool]) -> list[Item]:
         """Items that arrived since the flush began and join its batch; for a flush that waited.
@@ -152,7 +155,7 @@ class Batcher(Generic[Item, Result]):
         if self._settle is not None:
             # What fails here fails again in the next flush, which has callers to tell.
             with contextlib.suppress(Exception):
-                await self._settle(bool(self._queue))
+                await self._settle()
 
     def _take(self, answered: int) -> list[_Waiting[Item, Result]]:
         """The next batch; answered: how many items were answered just now, whose callers return."""

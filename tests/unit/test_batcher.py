@@ -134,3 +134,24 @@ async def test_a_flush_may_take_what_arrived_while_it_waited() -> None:
     store.may_go.set()
     assert await asyncio.gather(first, *rest) == [2, 4, 40, 6, 8, 10]
     assert store.batches == [[1, 2, 3, 4], [20, 5]]
+
+
+async def test_under_load_two_halves_alternate() -> None:
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=1000)
+
+    async def client(number: int) -> None:
+        for _ in range(20):
+            await subject.submit(number)
+
+    await asyncio.gather(*(client(number) for number in range(100, 140)))
+    sizes = [len(batch) for batch in store.batches]
+    assert sum(sizes) == 800
+    assert set(sizes[:-2]) == {20}
+
+
+async def test_few_items_go_together() -> None:
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=1000)
+    await asyncio.gather(*(subject.submit(number) for number in range(20, 36)))
+    assert [len(batch) for batch in store.batches] == [16]
