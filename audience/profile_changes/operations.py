@@ -15,14 +15,15 @@ from audience.audiences.memberships.decide import Differences, decide_all
 from audience.audiences.memberships.storage import save_memberships, touch_profiles_and_save
 from audience.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
 from audience.profile_changes import storage
+from audience.profile_changes.admission import admit
 from audience.profile_changes.decide import AttributeTypes, modify_attributes
-from audience.profile_changes.erasure.memory import without_erased
 from audience.profile_changes.items import Item, Items, Skip
 from audience.profile_changes.save import save_changes
 from audience.profile_changes.storage import LoadedApp
 from audience.profile_changes.visitor_consents import (
     VisitorConsents,
     apply_visitor_consents,
+    load_gate,
     load_holder,
     set_consents,
 )
@@ -210,6 +211,8 @@ async def _load(
             types.definition_count = count
         profiles = ProfileSet(new_profile_id=new_id, also_blocked=app.also_blocked)
         profiles.load(app.profiles)
+        if app.gate is not None:
+            await load_gate(conn, app_id, app.gate, identifiers[app_id] - profiles.owners.keys())
         changes[app_id] = _AppChange(app, profiles, types)
     return changes
 
@@ -270,10 +273,9 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
     try:
         for app_id, items in groups.items():
             change = changes[app_id]
-            if change.app.erased:
-                blocked = change.profiles.also_blocked
-                items = without_erased(items, change.app.erased, blocked, now)  # noqa: PLW2901
-            skipped += modify_attributes(change.profiles, change.types, items, now)
+            admitted, refused = admit(change.app, items, change.profiles, now)
+            skipped += refused
+            skipped += modify_attributes(change.profiles, change.types, admitted, now)
         if skipped and request.is_strict:
             raise SkippedStrictly(skipped)
     except DomainError as late_refusal:

@@ -7,6 +7,7 @@ itself. The same lock as `profiles/storage.py` takes for a transaction: one keep
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import asyncpg
 import orjson
@@ -16,6 +17,7 @@ from audience.audiences.memberships.audience_set import AudienceSet
 from audience.audiences.memberships.cache import audiences_of, known_audiences
 from audience.audiences.memberships.decide import Before
 from audience.audiences.memberships.storage import get_before, memberships_of
+from audience.profile_changes.consent_gate import Gate
 from audience.profile_changes.erasure.memory import Remembered
 from audience.profile_changes.erasure.storage import ERASED_COLUMN, remembered_of
 from audience.profiles.identifiers import Identifier
@@ -48,15 +50,16 @@ SELECT a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_
         ) d
         WHERE wanted.app_id = a.app_id
     ) AS types, a.audiences_revision::text AS audiences_revision, a.timezone,
-    {ERASED_COLUMN} AS erased, {PROFILE_COLUMNS},
-    NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at, NULL::timestamptz AS changes_at
+    {ERASED_COLUMN} AS erased, a.attribute_consent_type, a.attribute_consent_seconds,
+    {PROFILE_COLUMNS}, NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at,
+    NULL::timestamptz AS changes_at
 FROM unnest($1::uuid[]) AS asked(app_id)
 CROSS JOIN LATERAL (
     SELECT * FROM apps WHERE app_id = asked.app_id AND is_audience_manager_enabled LIMIT 1
 ) a
 LEFT JOIN profiles p ON false
 UNION ALL
-SELECT ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, {PROFILE_COLUMNS},
+SELECT ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, {PROFILE_COLUMNS},
     member.audience_ids, member.matched_at, due.changes_at
 FROM (
     SELECT DISTINCT wanted.app_id, found.profile_id
@@ -94,7 +97,7 @@ class LoadedApp:
     types: {attribute_name: value type, None when declared only} of the wanted names that are known.
     also_blocked: the app's own blocked identifier values, lower-cased. before: {profile_id: what is
     stored of its memberships}, of the profiles of an app with audiences. erased: what is remembered
-    of erased profiles that held the wanted identifiers.
+    of erased profiles that held the wanted identifiers. gate: None when no consent is needed.
     """
 
     organization_id: str
@@ -104,6 +107,7 @@ class LoadedApp:
     audiences: AudienceSet | None = None
     before: dict[str, Before] = field(default_factory=dict)
     erased: Remembered = field(default_factory=dict)
+    gate: Gate | None = None
 
 
 async def switch_locks(
@@ -164,7 +168,13 @@ def _loaded_app(row: asyncpg.Record) -> LoadedApp:
         frozenset(value.lower() for value in row["blocked_identifier_values"]),
         orjson.loads(row["types"]) if row["types"] else {},
         erased=remembered_of(row["erased"]) if row["erased"] else {},
+        gate=_gate(row) if row["attribute_consent_type"] else None,
     )
+
+
+def _gate(row: asyncpg.Record) -> Gate:
+    seconds = row["attribute_consent_seconds"]
+    return Gate(row["attribute_consent_type"], timedelta(seconds=seconds) if seconds else None)
 
 
 def _before(row: asyncpg.Record) -> Before:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from audience.profile_changes.consent_gate import Gate
 from audience.profiles import storage as profile_storage
 from audience.profiles.identifiers import ANALYTICS_VISITOR_ID, Identifier
 from audience.profiles.profile_set import ProfileSet
@@ -62,6 +63,15 @@ async def apply_visitor_consents(
         if profile is not None and _is_newer(profile.consents_at, state.decided_at):
             profile.consents, profile.consents_at = dict(state.consents), state.decided_at
             profiles.changed_profile_ids.add(profile.profile_id)
+
+
+async def load_gate(
+    conn: asyncpg.Connection, app_id: str, gate: Gate, unheld: Collection[Identifier]
+) -> None:
+    """Tell the gate what visitors have decided; unheld: identifiers that no profile holds yet."""
+    visitor_ids = sorted(value for name, value in unheld if name == ANALYTICS_VISITOR_ID)
+    if _Source.find is not None and visitor_ids:
+        gate.visitors = await _Source.find(conn, app_id, visitor_ids)
 
 
 async def load_holder(

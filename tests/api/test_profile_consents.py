@@ -8,6 +8,7 @@ import pytest
 
 from audience import public
 from audience.profile_changes.operations import undo_merge_by_id
+from consent.decisions.operations import find_visitor_consents
 from tests.conftest import App
 
 VISITOR, OTHER = "0123456789abcdef", "fedcba9876543210"
@@ -80,7 +81,7 @@ async def decided_before() -> AsyncIterator[None]:
 
     public.use_visitor_consents(find)
     yield
-    public.use_visitor_consents(None)
+    public.use_visitor_consents(find_visitor_consents)
 
 
 @pytest.mark.usefixtures("decided_before")

@@ -102,10 +102,10 @@ async def test_preflight_is_always_204(service: Client, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/ppms.php", "/piwik.php", "//ppms.php"])
 async def test_analytics_requests_are_dropped_and_counted(service: Client, path: str) -> None:
-    before = await _metric(service, "audience_dropped_analytics_total")
+    before = await metric(service, "audience_dropped_analytics_total")
     assert (await service.get(path, params={"idsite": "1"})).status == 204
     assert (await service.post(path, json={"requests": ["?rec=1"]})).status == 204
-    assert await _metric(service, "audience_dropped_analytics_total") == before + 2
+    assert await metric(service, "audience_dropped_analytics_total") == before + 2
 
 
 async def test_metrics_count_requests_skips_merges_and_refusals(app: App) -> None:
@@ -117,13 +117,13 @@ async def test_metrics_count_requests_skips_merges_and_refusals(app: App) -> Non
         'audience_batch_size_count{batch="writes"}',
         'audience_request_seconds_bucket{le="5.0",route="modify_attributes",status="200"}',
     )
-    before = [await _metric(app.service, name) for name in names]
+    before = [await metric(app.service, name) for name in names]
     await app.write({"user_id": "m", "attributes": [{"name": "n", "value": 1}]})
     await app.write({"user_id": "m", "attributes": [{"name": "n", "value": "x"}]})
     await app.write({"device_id": "d"})
     await app.write({"user_id": "m", "device_id": "d"})
     await app.write({"user_id": "other", "device_id": "d"})
-    after = [await _metric(app.service, name) for name in names]
+    after = [await metric(app.service, name) for name in names]
     difference = [new - old for new, old in zip(after, before, strict=True)]
     assert difference == [4, 1, 1, 1, 5, 1]
 
@@ -174,7 +174,7 @@ async def test_everything_is_also_below_a_root_path(app: App, below_a_path: Clie
     assert (await below_a_path.post("/data/tracker/attributes/", json=body)).status == 404
 
 
-async def _metric(service: Client, name: str) -> float:
+async def metric(service: Client, name: str) -> float:
     text = await (await service.get("/metrics")).text()
     found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0

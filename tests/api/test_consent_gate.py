@@ -1,0 +1,182 @@
+"""Decisions and profiles: what a profile knows, the consent gate, erasure on withdrawal, expiry."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.api.test_consent_forms import change_settings
+from tests.api.test_surface import metric
+from tests.conftest import App, Authorized
+from tests.consents import history, new_visitor
+
+ANALYTICS_ID, OTHER_ID = "0123456789abcdef", "fedcba9876543210"
+COLOR = {"name": "color", "value": "green"}
+ITEM = {"analytics_visitor_id": ANALYTICS_ID, "attributes": [COLOR]}
+
+
+async def _consents(app: App, analytics_id: str = ANALYTICS_ID) -> dict[str, int]:
+    found = await app.rows.fetchval(
+        "SELECT consents::text FROM profiles p JOIN profile_identifiers i USING "
+        "(app_id, profile_id) WHERE i.app_id = $1 AND i.identifier_value = $2",
+        app.app_id,
+        analytics_id,
+    )
+    consents: dict[str, int] = json.loads(found)
+    return consents
+
+
+async def _attributes(app: App) -> dict[str, Any]:
+    attributes: dict[str, Any] = (await app.profile("analytics_visitor_id", ANALYTICS_ID))[
+        "attributes"
+    ]
+    return attributes
+
+
+async def test_a_decision_is_known_to_the_visitors_profile_at_once(app: App) -> None:
+    await app.write(ITEM, {"analytics_visitor_id": OTHER_ID})
+    await new_visitor(app, ANALYTICS_ID).decide(analytics=1, remarketing=0)
+    assert await _consents(app) == {"analytics": 1, "remarketing": 0}
+    assert await _consents(app, OTHER_ID) == {}
+
+
+async def test_many_decisions_of_one_batch_reach_their_profiles(app: App) -> None:
+    ids = [f"{number:016x}" for number in range(1, 41)]
+    await app.write(*({"analytics_visitor_id": one} for one in ids))
+    visitors = [new_visitor(app, one) for one in ids]
+    await asyncio.gather(*(one.decide(analytics=n % 2) for n, one in enumerate(visitors)))
+    for number, one in enumerate(ids):
+        assert await _consents(app, one) == {"analytics": number % 2}
+
+
+async def test_a_decision_before_the_profile_is_applied_when_it_appears(app: App) -> None:
+    await new_visitor(app, ANALYTICS_ID).decide(analytics=0)
+    assert await app.count("profiles") == 0
+    await app.write(ITEM)
+    assert await _consents(app) == {"analytics": 0}
+
+
+async def test_the_newest_consent_visitor_of_a_browser_counts(app: App) -> None:
+    await new_visitor(app, ANALYTICS_ID).decide(analytics=1)
+    await new_visitor(app, ANALYTICS_ID).decide(analytics=0)
+    await app.write(ITEM)
+    assert await _consents(app) == {"analytics": 0}
+
+
+async def test_a_late_decision_does_not_reach_the_profile(app: App) -> None:
+    await app.write(ITEM)
+    visitor = new_visitor(app, ANALYTICS_ID)
+    await visitor.decide(analytics=0)
+    await visitor.decide(analytics=1, decidedAt="2026-01-01T00:00:00Z")
+    assert len(await history(app)) == 2
+    assert await _consents(app) == {"analytics": 0}
+
+
+@pytest.fixture
+async def gated(authorized: Authorized, app: App) -> App:
+    """An app that takes attributes only with consent to analytics."""
+    await change_settings(authorized, app, gate_consent_type="analytics")
+    return app
+
+
+SKIPPED = (200, '{"skipped":[{"item":0,"entry":0,"name":"color","reason":"consent"}]}')
+
+
+async def test_attributes_are_refused_without_consent_and_taken_with_it(gated: App) -> None:
+    visitor = new_visitor(gated, ANALYTICS_ID)
+    before = await metric(gated.service, 'audience_skipped_entries_total{reason="consent"}')
+    await visitor.decide(analytics=0)
+    assert await gated.write(ITEM) == SKIPPED
+    assert await gated.count("profiles") == 0
+    await visitor.decide(analytics=1)
+    assert await gated.write(ITEM) == (204, "")
+    assert await _attributes(gated) == {"color": "green"}
+    await visitor.decide(analytics=0)
+    changed = {**ITEM, "attributes": [{"name": "color", "value": "red"}]}
+    assert await gated.write(changed) == SKIPPED
+    assert await _attributes(gated) == {"color": "green"}
+    after = await metric(gated.service, 'audience_skipped_entries_total{reason="consent"}')
+    assert after == before + 2
+
+
+async def test_undecided_visitors_are_refused_and_unknown_ones_are_not(gated: App) -> None:
+    await new_visitor(gated, ANALYTICS_ID).decide(analytics=-1)
+    assert await gated.write(ITEM) == SKIPPED
+    assert await gated.write({**ITEM, "analytics_visitor_id": OTHER_ID}) == (204, "")
+
+
+async def test_the_gate_knows_a_person_by_every_identifier(gated: App) -> None:
+    await gated.write({"analytics_visitor_id": ANALYTICS_ID, "user_id": "jbond"})
+    await new_visitor(gated, ANALYTICS_ID).decide(analytics=0)
+    assert await gated.write({"user_id": "jbond", "attributes": [COLOR]}) == SKIPPED
+    login = {"analytics_visitor_id": ANALYTICS_ID, "user_id": "other", "attributes": []}
+    status, text = await gated.write(login)
+    assert (status, json.loads(text)["skipped"][0]["reason"]) == (200, "consent")
+    assert await gated.profiles("user_id", "other") == []
+
+
+async def test_forms_are_refused_and_a_strict_request_is_refused_whole(gated: App) -> None:
+    await new_visitor(gated, ANALYTICS_ID).decide(analytics=0)
+    form = {"website_id": gated.app_id, "form_id": "f", "url": "https://shop.example/", **ITEM}
+    answer = await gated.service.post("/audiences/tracker/forms/", json=form)
+    assert answer.status == 200
+    reasons = [(skip["name"], skip["reason"]) for skip in (await answer.json())["skipped"]]
+    assert reasons == [("form_id", "consent"), ("color", "consent")]
+    other = {"analytics_visitor_id": OTHER_ID, "attributes": [COLOR]}
+    status, _ = await gated.write(ITEM, other, Prefer="handling=strict")
+    assert status == 400
+    assert await gated.count("profiles") == 0
+    assert await gated.write(ITEM, other) == SKIPPED
+    assert await gated.count("profiles") == 1
+
+
+async def test_an_old_decision_counts_as_none(authorized: Authorized, gated: App) -> None:
+    await new_visitor(gated, ANALYTICS_ID).decide(analytics=1)
+    assert await gated.write(ITEM) == (204, "")
+    await change_settings(authorized, gated, decision_period_seconds=3600)
+    assert await gated.write(ITEM) == (204, "")
+    for table, column in (("profiles", "consents_at"), ("consent_visitors", "last_decided_at")):
+        await gated.rows.execute(f"UPDATE {table} SET {column} = {column} - interval '2 hours'")
+    assert await gated.write(ITEM) == SKIPPED
+    await gated.rows.execute("DELETE FROM profiles")
+    assert await gated.write(ITEM) == SKIPPED
+    await change_settings(authorized, gated, decision_period_seconds=0)
+    assert await gated.write(ITEM) == (204, "")
+
+
+async def test_the_gate_can_be_opened_again(authorized: Authorized, gated: App) -> None:
+    await new_visitor(gated, ANALYTICS_ID).decide(analytics=0)
+    assert await gated.write(ITEM) == SKIPPED
+    await change_settings(authorized, gated, gate_consent_type=None)
+    assert await gated.write(ITEM) == (204, "")
+
+
+async def test_withdrawal_erases_what_was_collected(authorized: Authorized, gated: App) -> None:
+    await change_settings(authorized, gated, is_erased_on_withdrawal=True)
+    visitor = new_visitor(gated, ANALYTICS_ID)
+    await visitor.decide(analytics=1, remarketing=1)
+    marker = {"name": "color", "value": "marker-1729"}
+    item = {"analytics_visitor_id": ANALYTICS_ID, "attributes": [marker]}
+    await gated.write({**item, "user_id": "jbond"})
+    await gated.write({"device_id": "d", "attributes": [marker]})
+    await gated.write({"device_id": "d", "user_id": "jbond"})
+    form = {"website_id": gated.app_id, "form_id": "f", "url": "https://marker-1729/", **item}
+    assert (await gated.service.post("/audiences/tracker/forms/", json=form)).status == 204
+    await visitor.decide(analytics=1, remarketing=0)
+    assert (await _attributes(gated))["color"] == "marker-1729"
+    await visitor.decide(analytics=0, remarketing=0)
+    document = await gated.profile("analytics_visitor_id", ANALYTICS_ID)
+    assert (document["attributes"], document["forms"]) == ({}, {})
+    assert document["user_id"] == "jbond"
+    for table in ("profiles", "profile_merges"):
+        text = str(await gated.rows.fetch(f"SELECT x::text FROM {table} x"))
+        assert "marker-1729" not in text, table
+
+
+async def test_withdrawal_erases_nothing_unless_the_app_wants_it(gated: App) -> None:
+    visitor = new_visitor(gated, ANALYTICS_ID)
+    await visitor.decide(analytics=1)
+    await gated.write(ITEM)
+    await visitor.decide(analytics=0)
+    assert await _attributes(gated) == {"color": "green"}
