@@ -34,9 +34,19 @@ def create_app(settings: Settings, database_url: str, *, with_jobs: bool = True)
 
     with_jobs: also do the work in the background.
     """
-    private = [*AUTH_ROUTES, *DOCUMENTATION_ROUTES, *AUTHORIZED_ROUTES, *routes.AUTHORIZED_ROUTES]
+    private = [
+        *AUTH_ROUTES,
+        *DOCUMENTATION_ROUTES,
+        *AUTHORIZED_ROUTES,
+        *routes.AUTHORIZED_ROUTES,
+        *routes.PAGE_ROUTES,
+    ]
     surfaces = all_surfaces(
-        private_surfaces(settings.root_path), [handler.__name__ for _, _, handler in private]
+        (
+            *private_surfaces(settings.root_path),
+            *routes.private_surfaces(settings.root_path),
+        ),
+        [handler.__name__ for _, _, handler in private],
     )
     app = web.Application(middlewares=[surfaces], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
@@ -51,7 +61,7 @@ def create_app(settings: Settings, database_url: str, *, with_jobs: bool = True)
     app[ERASERS][:0] = routes.ERASERS
     add_slashed_paths(app)
     if with_jobs:
-        app.cleanup_ctx.append(hold_jobs(JOBS))
+        app.cleanup_ctx.append(hold_jobs((*JOBS, *routes.JOBS)))
     return app
 
 

@@ -1,6 +1,6 @@
 """Which scope an authorized operation of consent needs: operation -> scope."""
 
-from audience.public import READ, WRITE
+from audience.public import PRIVACY, READ, WRITE
 
 PERMISSIONS: dict[str, str] = {
     # Settings and texts of the consent form
@@ -10,4 +10,11 @@ PERMISSIONS: dict[str, str] = {
     "publish_consent_text": WRITE,
     "list_consent_text_versions": READ,
     "get_consent_text_version": READ,
+    # Data subject requests
+    "list_requests": PRIVACY,
+    "create_request": PRIVACY,
+    "get_request": PRIVACY,
+    "update_request": PRIVACY,
+    "verify_request": PRIVACY,
+    "extend_request": PRIVACY,
 }

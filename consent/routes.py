@@ -2,7 +2,11 @@
 
 from aiohttp import web
 
-from audience.server.surface import Handler
+from audience.server.jobs import Job
+from audience.server.surface import Handler, Surface
+from consent.data_subject_requests.handling import handlers as requests
+from consent.data_subject_requests.setting_up import REQUEST_JOBS, set_up_requests
+from consent.data_subject_requests.verification import handlers as verification
 from consent.decisions import handlers as decisions
 from consent.decisions.erasing.operations import erase_some_consents
 from consent.forms import container_handlers as containers
@@ -11,6 +15,7 @@ from consent.forms import handlers as forms
 _SLASH = "{slash:/?}"
 _APP = "{app_id:[^/.]+}"
 _API = "/api/consents/v1"
+_REQUESTS = "/api/privacy/v1/requests"
 
 #: Need no token.
 PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -24,6 +29,12 @@ PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/.well-known/gpc.json", containers.show_gpc),
 )
 
+#: Small pages for people; they refuse as pages and have no CORS.
+PAGE_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/privacy/confirm/{link}", verification.show_confirmation),
+    ("POST", "/privacy/confirm/{link}", verification.confirm_request),
+)
+
 #: Need a token with the scope that `permissions.py` has for the handler's name.
 AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{_API}/settings", forms.get_consent_settings),
@@ -32,7 +43,15 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_API}/forms/publish", forms.publish_consent_text),
     ("GET", f"{_API}/versions", forms.list_consent_text_versions),
     ("GET", f"{_API}/versions/{{history_id}}", forms.get_consent_text_version),
+    ("GET", f"{_REQUESTS}", requests.list_requests),
+    ("POST", f"{_REQUESTS}", requests.create_request),
+    ("GET", f"{_REQUESTS}/{{request_id}}", requests.get_request),
+    ("PATCH", f"{_REQUESTS}/{{request_id}}", requests.update_request),
+    ("POST", f"{_REQUESTS}/{{request_id}}/verify", requests.verify_request),
+    ("POST", f"{_REQUESTS}/{{request_id}}/extend", requests.extend_request),
 )
+
+JOBS: tuple[Job, ...] = (*REQUEST_JOBS,)
 
 #: Remove the many rows of a deleted app.
 ERASERS = (erase_some_consents,)
@@ -40,10 +59,16 @@ ERASERS = (erase_some_consents,)
 
 def add_consent_routes(app: web.Application, root_path: str) -> None:
     """Register the public routes with and without trailing slash, below the root path."""
-    for method, path, handler in PUBLIC_ROUTES:
+    for method, path, handler in (*PUBLIC_ROUTES, *PAGE_ROUTES):
         if method == "GET":
             app.router.add_get(f"{root_path}{path}{_SLASH}", handler)
         else:
             app.router.add_route(method, f"{root_path}{path}{_SLASH}", handler)
     containers.keep_container_answers(app)
+    set_up_requests(app)
     app.cleanup_ctx.append(decisions.hold_collects)
+
+
+def private_surfaces(root_path: str) -> tuple[Surface, ...]:
+    """The parts of the consent service that refuse in forms of their own and have no CORS."""
+    return (Surface(f"{root_path}/privacy/", verification.refuse_page, verification.fail_page),)

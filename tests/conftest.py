@@ -26,6 +26,8 @@ from audience.server.hot_routes import HotRunner
 from audience.server.settings import Settings
 from audience.tables import metadata, signing_keys
 from consent.app import create_app
+from tests.data_subjects import Office
+from tests.mailbox import Mailbox
 from tests.unit.profile_sets import value_of
 
 CASES = Path(__file__).parent / "cases"
@@ -273,6 +275,27 @@ async def make_client(make_token: MakeToken, service: TestClient[Any, Any]) -> M
 async def authorized(make_client: MakeClient) -> Authorized:
     """A client of the default organization that may do everything."""
     return await make_client("admin")
+
+
+@pytest.fixture
+async def office(
+    app: App, database_url: str, make_client: MakeClient, tmp_path: Path
+) -> AsyncIterator[Office]:
+    """A privacy team's view of one app: a service of its own with a mailbox, and a client."""
+    with Mailbox() as mailbox:
+        settings = Settings(
+            data_dir=tmp_path,
+            smtp_url=mailbox.url,
+            mail_from="Privacy team <privacy@shop.example>",
+            public_url="https://consent.example",
+            collect_per_minute=0,
+            trusted_proxies=1,
+        )
+        async with TestClient(
+            serve_in_test(create_app(settings, database_url, with_jobs=False))
+        ) as client:
+            team = Authorized(client, (await make_client("privacy", name="team")).token)
+            yield Office(app.app_id, client, mailbox, team, app.rows)
 
 
 RESTORE_SIGNING_KEY = """

@@ -1,17 +1,15 @@
 """Public writes: attributes (contract D1.4), and the analytics trackers that SDKs call first."""
 
 from collections.abc import AsyncIterator, Sequence
-from functools import lru_cache
 
 import orjson
 from aiohttp import web
-from email_validator import EmailNotValidError, validate_email
 
+from audience.profile_changes.emails import check_email, check_test_email
 from audience.profile_changes.items import Skip, parse_items
 from audience.profile_changes.operations import SkippedStrictly, WriteRequest
 from audience.profile_changes.public_schemas import AttributesItem, FormItem, SkippedEntries
 from audience.profile_changes.writer import Writer
-from audience.profiles.identifiers import normalise_email
 from audience.server import metrics
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE, SETTINGS
@@ -22,7 +20,6 @@ from audience.server.request_body import drain, read_json
 _WRITES = web.AppKey("writes", Batcher[WriteRequest, list[Skip]])
 #: Attribute entries in one batch: keeps a batch's transaction short.
 _MAX_BATCH_WEIGHT = 2000
-_CACHED_EMAILS = 4096
 _NO_CONTENT = ResponseHead(204, {})
 
 
@@ -116,25 +113,3 @@ def skipped_response(status: int, skipped: Sequence[Skip]) -> web.Response:
             "Cache-Control": "no-store",
         },
     )
-
-
-@lru_cache(maxsize=_CACHED_EMAILS)
-def check_email(value: str) -> str | None:
-    """The e-mail in comparable form, None when email-validator refuses it (decision 8)."""
-    return _check_email(value, is_test=False)
-
-
-@lru_cache(maxsize=_CACHED_EMAILS)
-def check_test_email(value: str) -> str | None:
-    """As `check_email`, but domains made for tests are fine (setting ALLOW_TEST_EMAILS)."""
-    return _check_email(value, is_test=True)
-
-
-def _check_email(value: str, *, is_test: bool) -> str | None:
-    try:
-        checked = validate_email(
-            value.strip(), check_deliverability=False, test_environment=is_test
-        )
-    except EmailNotValidError:
-        return None
-    return normalise_email(checked.normalized)

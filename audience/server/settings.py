@@ -17,6 +17,8 @@ _MAX_PROXIES = 10
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _ISSUER = re.compile(r"[!-~]{1,200}")
 _HOST = re.compile(r"[A-Za-z0-9.:_-]+")
+_PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9._\[\]:-]+(?:/[A-Za-z0-9._~-]+)*")
+_MAIL_FROM = re.compile(r"(?:[^<>@\r\n]{1,100} <[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)")
 
 
 class SettingsError(Exception):
@@ -39,6 +41,14 @@ class Settings:
     collect_per_minute: int = 600
     trusted_proxies: int = 0
     token_issuer: str = "ppms"  # noqa: S105 - a name, no password
+    public_url: str = ""
+    smtp_url: str | None = None
+    mail_from: str = "privacy@localhost"
+
+    @property
+    def origin(self) -> str:
+        """Where others reach the service, without a slash at the end: for links in mails."""
+        return self.public_url or f"http://{self.host}:{self.port}{self.root_path}"
 
 
 def settings_from_environment(environment: Mapping[str, str]) -> Settings:
@@ -67,6 +77,15 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
         token_issuer=_matching(
             given, "TOKEN_ISSUER", defaults.token_issuer, _ISSUER, "1 to 200 printable characters"
         ),
+        public_url=_public_url(given.get("PUBLIC_URL")),
+        smtp_url=_smtp_url(given.get("SMTP_URL")),
+        mail_from=_matching(
+            given,
+            "MAIL_FROM",
+            defaults.mail_from,
+            _MAIL_FROM,
+            "an address, or a name with one: Privacy team <privacy@example.com>",
+        ),
     )
 
 
@@ -88,6 +107,29 @@ def _database_url(value: str | None) -> str | None:
     if parts.scheme not in ("postgresql", "postgres") or len(parts.path) < 2 or not has_valid_port:  # noqa: PLR2004
         raise _refuse("DATABASE_URL", f"{scheme}://...", expected)
     return "postgresql" + value[len(parts.scheme) :]
+
+
+def _public_url(value: str | None) -> str:
+    url = (value or "").rstrip("/")
+    if url and not _PUBLIC_URL.fullmatch(url):
+        raise _refuse("PUBLIC_URL", url, "an address like https://consent.example.com, or nothing")
+    return url
+
+
+def _smtp_url(value: str | None) -> str | None:
+    if value is None:
+        return None
+    expected = "smtp://USER:PASSWORD@HOST:PORT, or smtps:// for TLS from the start"
+    # As with the database: the password must not be printed.
+    scheme = value.partition("://")[0] if "://" in value else "(no scheme)"
+    try:
+        parts = urlsplit(value)
+        is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        is_valid = False
+    if not is_valid or parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise _refuse("SMTP_URL", f"{scheme}://...", expected)
+    return value
 
 
 def _data_dir(value: str | None, default: Path) -> Path:

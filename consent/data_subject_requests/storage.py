@@ -1,12 +1,13 @@
 """All SQL of data subject requests and their history."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent.tables_requests import data_subject_request_events, data_subject_requests
@@ -94,6 +95,55 @@ async def save_request(conn: AsyncConnection, request: DataSubjectRequest) -> No
         .where(column.app_id == UUID(request.app_id), column.request_id == UUID(request.request_id))
         .values(_values(request))
     )
+
+
+async def lock_person(conn: AsyncConnection, app_id: str, email: str) -> None:
+    """Wait until this transaction is the only one that decides which request of a person leads."""
+    digest = hashlib.sha256(f"requests of {app_id} {email}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    await conn.execute(LOCK_PERSON, {"key": key})
+
+
+async def list_requests_like(
+    conn: AsyncConnection, request: DataSubjectRequest
+) -> list[DataSubjectRequest]:
+    """Every other request of the same type by the same e-mail, oldest first, rows locked."""
+    if request.email is None:
+        return []
+    column = data_subject_requests.c
+    rows = await conn.execute(
+        select(data_subject_requests)
+        .where(
+            column.email == request.email,
+            column.app_id == UUID(request.app_id),
+            column.request_type == request.request_type,
+            column.request_id != UUID(request.request_id),
+        )
+        .order_by(column.request_id)
+        .with_for_update()
+    )
+    return [request_of(row) for row in rows]
+
+
+async def count_requests_since(
+    conn: AsyncConnection, app_id: str, since: datetime, email: str | None = None
+) -> int:
+    """How many requests of an app were stored since then; of the e-mail only, when given."""
+    column = data_subject_requests.c
+    # Ids begin with the time: the primary key finds the newest.
+    wanted = [column.app_id == UUID(app_id), column.request_id >= _first_id_of(since)]
+    if email is not None:
+        wanted.append(column.email == email)
+    statement = select(func.count()).select_from(data_subject_requests).where(*wanted)
+    return await conn.scalar(statement) or 0
+
+
+def _first_id_of(moment: datetime) -> UUID:
+    """The smallest id that `clock.new_id` makes from then on."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+LOCK_PERSON = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 async def insert_event(

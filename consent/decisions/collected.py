@@ -21,7 +21,9 @@ from consent.forms.consent_types import APPROVED, CONSENT_TYPES, NOT_DECIDED, RE
 from consent.forms.texts import INTRO
 
 CONSENT_CHANGE, FORM_VIEW, FORM_CLICK = "consent_change", "form_view", "form_click"
-EVENTS = (CONSENT_CHANGE, FORM_VIEW, FORM_CLICK)
+#: Data subject requests arrive at the same address (contract L3) and are parsed elsewhere.
+REQUEST_EVENTS = ("view_data", "change_data", "delete_data")
+EVENTS = (CONSENT_CHANGE, FORM_VIEW, FORM_CLICK, *REQUEST_EVENTS)
 METHODS = ("agree_all", "reject_all", "save", "close", "api", "gpc")
 SOURCES = (1, 2, 3)
 BUTTONS = (1, 2, 3, 4)

@@ -1,7 +1,8 @@
 """POST /consent/collect: decisions and form events from browsers."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -19,6 +20,9 @@ from consent.decisions.writer import CollectWriter
 
 _COLLECTS = web.AppKey("collects", Batcher[Collect, CollectResult])
 _RATE_LIMIT = web.AppKey("collect_rate_limit", RateLimit)
+EventHandler = Callable[[web.Request, dict[str, Any]], Awaitable[web.Response]]
+#: {event: what answers it} of the events that other features take (contract L3).
+OTHER_EVENTS = web.AppKey("other_events", dict[str, EventHandler])
 #: Requests in one batch: keeps a batch's transaction short.
 _MAX_BATCH = 500
 
@@ -42,22 +46,27 @@ async def hold_collects(app: web.Application) -> AsyncIterator[None]:
 async def collect(request: web.Request) -> web.Response:
     """POST /consent/collect -> 204 once it is stored for good, and for a repetition.
 
-    Body: see `collected.py`, JSON whatever the Content-Type says. 400 malformed (the text names the
-    field), 403 unknown app or a host name it does not collect from, 413 too large, 429 too many
-    from one address, 503 overload or database away: nothing is stored.
+    Body: see `collected.py` (data subject requests: `intake/received.py` of their feature), JSON
+    whatever the Content-Type says. 400 malformed (the text names the field), 403 unknown app or a
+    host name it does not collect from, 413 too large, 429 too many from one address, 503 overload
+    or database away: nothing is stored.
     On repeat: with the same decisionId, or the same full state within 5 s, nothing.
     Source: contract L1-L5; issue "The consent service", items 1 and 8.
     """
     request.app[_RATE_LIMIT].check(client_address(request, request.app[SETTINGS].trusted_proxies))
+    body = await read_json(request)
+    event = body.get("event") if isinstance(body, dict) else None
+    if isinstance(event, str) and event in request.app[OTHER_EVENTS]:
+        return await request.app[OTHER_EVENTS][event](request, body)
     is_gpc_signalled = request.headers.get("Sec-GPC") == "1"
-    collected = parse_collected(await read_json(request), is_gpc_signalled=is_gpc_signalled)
-    refusal = await request.app[_COLLECTS].submit(Collect(collected, _origin_host(request)))
+    collected = parse_collected(body, is_gpc_signalled=is_gpc_signalled)
+    refusal = await request.app[_COLLECTS].submit(Collect(collected, origin_host(request)))
     if refusal is not None:
         raise refusal
     return web.Response(status=204)
 
 
-def _origin_host(request: web.Request) -> str | None:
+def origin_host(request: web.Request) -> str | None:
     """The host of the Origin header; of an opaque one (`null`) the empty string."""
     origin = request.headers.get("Origin")
     if origin is None:

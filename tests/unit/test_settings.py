@@ -30,6 +30,9 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "TOKEN_ISSUER": "https://consent.example",
         "COLLECT_PER_MINUTE": "0",
         "TRUSTED_PROXIES": "1",
+        "PUBLIC_URL": "https://consent.example/privacy/",
+        "SMTP_URL": "smtps://user:pass@mail.example:465",
+        "MAIL_FROM": "Privacy team <privacy@consent.example>",
     }
     assert given.keys() == set(VARIABLES)
     assert settings_from_environment(given) == Settings(
@@ -45,6 +48,9 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         token_issuer="https://consent.example",
         collect_per_minute=0,
         trusted_proxies=1,
+        public_url="https://consent.example/privacy",
+        smtp_url="smtps://user:pass@mail.example:465",
+        mail_from="Privacy team <privacy@consent.example>",
     )
 
 
@@ -63,6 +69,16 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         ("LOG_FORMAT", "xml", "one of console, json"),
         ("ALLOW_TEST_EMAILS", "maybe", "one of yes, no"),
         ("TOKEN_ISSUER", "a b", "1 to 200 printable characters"),
+        (
+            "PUBLIC_URL",
+            "consent.example",
+            "an address like https://consent.example.com, or nothing",
+        ),
+        (
+            "MAIL_FROM",
+            "privacy team",
+            "an address, or a name with one: Privacy team <privacy@example.com>",
+        ),
     ],
 )
 def test_wrong_value_names_variable_value_and_expected_form(
@@ -82,6 +98,23 @@ def test_wrong_database_url_never_prints_its_password(value: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         settings_from_environment({"DATABASE_URL": "mysql://user:geheim@h/d"})
     assert "geheim" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["mail.example", "http://geheim@h", "smtp://", "smtp://u:geheim@h:x"]
+)
+def test_wrong_smtp_url_never_prints_its_password(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"SMTP_URL=.*expected smtp://USER:PASS") as refusal:
+        settings_from_environment({"SMTP_URL": value})
+    assert "geheim" not in str(refusal.value)
+
+
+def test_links_lead_to_the_public_address_or_to_this_machine() -> None:
+    assert Settings().origin == "http://127.0.0.1:8080"
+    assert Settings(root_path="/piwik", port=9000).origin == "http://127.0.0.1:9000/piwik"
+    assert (
+        Settings(public_url="https://c.example/p", root_path="/p").origin == "https://c.example/p"
+    )
 
 
 def test_data_dir_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""E-mail addresses: which ones are valid, and their comparable form."""
+
+from functools import lru_cache
+
+from email_validator import EmailNotValidError, validate_email
+
+from audience.profiles.identifiers import normalise_email
+
+_CACHED_EMAILS = 4096
+
+
+@lru_cache(maxsize=_CACHED_EMAILS)
+def check_email(value: str) -> str | None:
+    """The e-mail in comparable form, None when email-validator refuses it (decision 8)."""
+    return _check_email(value, is_test=False)
+
+
+@lru_cache(maxsize=_CACHED_EMAILS)
+def check_test_email(value: str) -> str | None:
+    """As `check_email`, but domains made for tests are fine (setting ALLOW_TEST_EMAILS)."""
+    return _check_email(value, is_test=True)
+
+
+def _check_email(value: str, *, is_test: bool) -> str | None:
+    try:
+        checked = validate_email(
+            value.strip(), check_deliverability=False, test_environment=is_test
+        )
+    except EmailNotValidError:
+        return None
+    return normalise_email(checked.normalized)

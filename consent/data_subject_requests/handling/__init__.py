@@ -1,0 +1,1 @@
+"""What the privacy team does with requests, over the authorized API."""

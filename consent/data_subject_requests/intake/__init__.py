@@ -1,0 +1,1 @@
+"""Requests as they arrive: from the browser's form, or noted by the team."""

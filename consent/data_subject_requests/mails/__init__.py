@@ -1,0 +1,1 @@
+"""Mails: rows that a job sends, with retries; never sent by a request."""

@@ -1,0 +1,90 @@
+"""Handing one mail over: to the SMTP server, or without one to a file.
+
+Source: issue "Data subject requests", item 2.
+"""
+
+import asyncio
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid, parseaddr
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+import structlog
+
+from audience.server.settings import Settings
+
+_SMTP_TIMEOUT_SECONDS = 30
+_PERMANENT = 500
+
+
+class MailRefused(Exception):
+    """The recipient does not exist, says the server: trying again is of no use."""
+
+
+def make_message(
+    settings: Settings, recipient: str, subject: str, text: str, *, language: str, now: datetime
+) -> EmailMessage:
+    """The mail: plain text, marked as sent by a machine so that nobody's machine answers."""
+    name, sender = parseaddr(settings.mail_from)
+    local, _, domain = sender.rpartition("@")
+    message = EmailMessage()
+    message["From"] = Address(name, local, domain)
+    message["To"] = recipient
+    message["Subject"] = subject
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = make_msgid(domain=domain)
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+    message.set_content(text)
+    # Not before the content, which takes such headers away.
+    message["Content-Language"] = language
+    return message
+
+
+async def deliver(settings: Settings, message: EmailMessage, mail_id: str) -> None:
+    """Hand the mail over.
+
+    Errors: MailRefused; anything else that SMTP and the network raise: try again later.
+    """
+    if settings.smtp_url is None:
+        path = settings.data_dir / "outbox" / f"{mail_id}.eml"
+        await asyncio.to_thread(_write, path, bytes(message))
+        structlog.get_logger().info(
+            "SMTP_URL is not set: mail written to the outbox", file=str(path)
+        )
+        return
+    try:
+        await _send(settings.smtp_url, message)
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        if all(refusal.code >= _PERMANENT for refusal in error.recipients):
+            raise MailRefused from error
+        raise
+
+
+async def _send(smtp_url: str, message: EmailMessage) -> None:
+    parts = urlsplit(smtp_url)
+    is_tls = parts.scheme == "smtps"
+    has_password = parts.username is not None
+    await aiosmtplib.send(
+        message,
+        hostname=parts.hostname,
+        port=parts.port,
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        use_tls=is_tls,
+        # With a password STARTTLS is a must; without one it is used where the server has it.
+        start_tls=None if is_tls or not has_password else True,
+        timeout=_SMTP_TIMEOUT_SECONDS,
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write the file whole and for the owner only: its code proves who somebody is."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    unfinished.touch(mode=0o600)
+    unfinished.write_bytes(content)
+    unfinished.rename(path)

@@ -1,0 +1,31 @@
+"""What the application needs of data subject requests beside their routes."""
+
+import time
+
+from aiohttp import web
+
+from audience.server.jobs import Job
+from audience.server.rate_limit import RateLimit
+from consent.data_subject_requests.handling import operations as handling
+from consent.data_subject_requests.intake import handlers as intake
+from consent.data_subject_requests.lifecycle import REQUEST_TYPES
+from consent.data_subject_requests.mails import operations as mails
+from consent.data_subject_requests.verification import operations as proofs
+from consent.decisions.handlers import OTHER_EVENTS, EventHandler
+
+REQUEST_JOBS: tuple[Job, ...] = (Job("send mails", 2, mails.send_some_mails),)
+
+#: {purpose of a mail: what composes it}
+COMPOSERS: dict[str, mails.Composer] = {
+    proofs.VERIFICATION: proofs.compose_verification,
+    handling.EXTENSION: handling.compose_news,
+    handling.REJECTION: handling.compose_news,
+}
+
+
+def set_up_requests(app: web.Application) -> None:
+    """Have requests collected, addresses limited and mails composed."""
+    take_request: EventHandler = intake.collect_request
+    app[OTHER_EVENTS] = dict.fromkeys(REQUEST_TYPES, take_request)
+    app[intake.REQUEST_LIMIT] = RateLimit(intake.REQUESTS_PER_MINUTE, time.monotonic)
+    app[mails.COMPOSERS] = dict(COMPOSERS)
