@@ -16,6 +16,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.browser.consent_pages import TYPES, Shop
+from tests.conftest import App, Authorized
 from tests.service_process import ServiceProcess
 
 PAGE_HOST = "www.shop.test"
@@ -86,6 +88,19 @@ async def site() -> AsyncIterator[Site]:
         assert server.port is not None
         made.port = server.port
         yield made
+
+
+@pytest.fixture
+async def shop(
+    app: App, authorized: Authorized, browser: Browser, site: Site
+) -> AsyncIterator[Shop]:
+    """A site with the consent container, which asks for three types, and a page at `/`."""
+    made = Shop(app, authorized, site, browser)
+    await made.configure(consent_types=TYPES, privacy_policy_url="/privacy")
+    made.page()
+    yield made
+    for context in made.contexts:
+        await context.close()
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ export function startForm({ consent, commands }, templates) {
         };
         const hasGpc = config.gpc && /** @type {any} */ (navigator).globalPrivacyControl === true;
         const shown = { isBar: template.configuration.position === "bar", types, statuses: view ? view.choices() : statuses(), languages, hasGpc };
-        const root = document.createElement("div");
+        const root = templates.surface();
         root.id = id;
         if (view) view.remove();
         view = showForm(templates.fill(root, template, press), shown, () => press("ppms_cm_close-popup"), async (chosen) => {
@@ -100,7 +100,7 @@ export function startForm({ consent, commands }, templates) {
     const thank = async () => {
         const template = (await templates.load())("extended_consent_form_success_note");
         if (!template) return;
-        const root = document.createElement("div");
+        const root = templates.surface();
         root.setAttribute("role", "status");
         document.body.append(root);
         templates.fill(root, template, () => root.remove());

@@ -28,8 +28,8 @@ export function showForm(root, { isBar, types, statuses, languages, hasGpc }, on
     root.className += " ppms_cm_consent_popup ppms_cm_" + (isBar ? "bar" : "popup");
     if (isBar) popup.removeAttribute("aria-modal");
     else if (details) details.open = true;
-    find(".ppms_cm_gpc_note").hidden = !hasGpc;
-    select.hidden = !languages[1];
+    if (!hasGpc) find(".ppms_cm_gpc_note").remove();
+    if (!languages[1]) select.remove();
     select.value = root.lang;
     select.onchange = () => onLanguage(select.value);
 

@@ -10,7 +10,7 @@ import { statusesOf } from "./consent_state.js";
  * @param {() => void} onWithdraw
  */
 export function startReminder({ config, store }, templates, isFormOpen, onWithdraw) {
-    const root = document.createElement("div");
+    const root = templates.surface();
     // The keyboard goes on where it was when the reminder comes back in place of another or of the form.
     let hadFocus = false;
 
@@ -39,7 +39,7 @@ export function startReminder({ config, store }, templates, isFormOpen, onWithdr
             if (!template || isFormOpen() || (isDecided && !template.configuration.afterDecision)) return;
             templates.fill(root, template, press).classList.toggle("ppms_cm_decided", isDecided);
             const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (root.querySelector(id));
-            find("#ppms_cm_withdraw").hidden = !Object.values(statuses).includes(1);
+            if (!Object.values(statuses).includes(1)) find("#ppms_cm_withdraw").remove();
             document.body.append(root);
             if (hadFocus) find("#ppms_cm_open-popup").focus({ preventScroll: true });
             hadFocus = false;

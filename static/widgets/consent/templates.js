@@ -37,6 +37,13 @@ export function createTemplates({ consent, base, nonce }, file) {
             }
         },
 
+        /** An element for a template that lies above the page. */
+        surface() {
+            const root = document.createElement("div");
+            root.className = "ppms_cm_surface";
+            return root;
+        },
+
         /**
          * Puts a template into the element; its styles into an element with the page's nonce.
          * @param {HTMLElement} root
