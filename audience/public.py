@@ -29,6 +29,7 @@ from audience.profile_changes.erasure.operations import (
     erase_profile,
     erase_some_merges,
     finish_erasures,
+    lock_profiles,
 )
 from audience.profile_changes.operations import set_profile_consents
 from audience.profile_changes.persons.operations import (
@@ -40,6 +41,7 @@ from audience.profile_changes.persons.operations import (
 from audience.profile_changes.persons.rectification import (
     AttributeChange,
     IdentifierChange,
+    Rectified,
     rectify_profile,
 )
 from audience.profile_changes.tied_visitors import erase_collected, set_consents_of_visitors
@@ -64,6 +66,7 @@ __all__ = [
     "IdentifierChange",
     "NewCredential",
     "PersonProfile",
+    "Rectified",
     "VisitorConsents",
     "access_app",
     "allow_attribute",
@@ -91,6 +94,7 @@ __all__ = [
     "get_app",
     "list_apps",
     "list_credentials",
+    "lock_profiles",
     "parse_identifier",
     "record_audit_entry",
     "rectify_profile",

@@ -17,4 +17,9 @@ PERMISSIONS: dict[str, str] = {
     "update_request": PRIVACY,
     "verify_request": PRIVACY,
     "extend_request": PRIVACY,
+    "preview_request": PRIVACY,
+    "execute_request": PRIVACY,
+    "get_execution": PRIVACY,
+    "get_receipt": PRIVACY,
+    "download_export": PRIVACY,
 }

@@ -4,6 +4,8 @@ from aiohttp import web
 
 from audience.server.jobs import Job
 from audience.server.surface import Handler, Surface
+from consent.data_subject_requests.execution import handlers as execution
+from consent.data_subject_requests.execution.exports import handlers as exports
 from consent.data_subject_requests.handling import handlers as requests
 from consent.data_subject_requests.setting_up import REQUEST_JOBS, set_up_requests
 from consent.data_subject_requests.verification import handlers as verification
@@ -33,6 +35,7 @@ PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
 PAGE_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/privacy/confirm/{link}", verification.show_confirmation),
     ("POST", "/privacy/confirm/{link}", verification.confirm_request),
+    ("GET", "/privacy/exports/{secret}", exports.download_by_link),
 )
 
 #: Need a token with the scope that `permissions.py` has for the handler's name.
@@ -49,6 +52,12 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("PATCH", f"{_REQUESTS}/{{request_id}}", requests.update_request),
     ("POST", f"{_REQUESTS}/{{request_id}}/verify", requests.verify_request),
     ("POST", f"{_REQUESTS}/{{request_id}}/extend", requests.extend_request),
+    ("GET", f"{_REQUESTS}/{{request_id}}/preview", execution.preview_request),
+    ("POST", f"{_REQUESTS}/{{request_id}}/preview", execution.preview_request),
+    ("POST", f"{_REQUESTS}/{{request_id}}/execute", execution.execute_request),
+    ("GET", f"{_REQUESTS}/{{request_id}}/execution", execution.get_execution),
+    ("GET", f"{_REQUESTS}/{{request_id}}/receipt", execution.get_receipt),
+    ("GET", f"{_REQUESTS}/{{request_id}}/export", exports.download_export),
 )
 
 JOBS: tuple[Job, ...] = (*REQUEST_JOBS,)

@@ -150,3 +150,61 @@ data_subject_settings = Table(
     Column("team_email", Text),
     moment("updated_at"),
 )
+
+# One row is the execution of a request: how far it has come (phase, cursor) and what it did
+# (counts: {table: rows}); completed_at is null while a job works on it. instructions and cursor
+# hold personal content and are emptied when it is done. hash_key: keys the hashes of corrected
+# values in the audit log; emptied by an erasure. Deleted with the request.
+data_subject_executions = Table(
+    "data_subject_executions",
+    metadata,
+    Column("app_id", Uuid, primary_key=True),
+    Column("request_id", Uuid, primary_key=True),
+    Column("phase", Text, nullable=False),
+    facts("cursor"),
+    facts("counts"),
+    facts("instructions"),
+    Column("hash_key", LargeBinary, nullable=False),
+    facts("started_by"),
+    Column("try_count", SmallInteger, nullable=False, server_default=text("0")),
+    moment("started_at"),
+    moment("next_step_at"),
+    moment("completed_at", nullable=True),
+    _of_a_request(),
+    # The background job looks for work in all apps at once.
+    Index(
+        "ix__data_subject_executions__next_step_at",
+        "next_step_at",
+        postgresql_where=text("completed_at IS NULL"),
+    ),
+)
+
+# One row is an access export that can be downloaded until expires_at; its content is in the parts.
+# link_hash: of the secret in the link that was mailed last. Deleted when it has expired, by an
+# erasure and with the request.
+data_subject_exports = Table(
+    "data_subject_exports",
+    metadata,
+    Column("app_id", Uuid, primary_key=True),
+    Column("request_id", Uuid, primary_key=True),
+    Column("link_hash", LargeBinary),
+    Column("download_count", Integer, nullable=False, server_default=text("0")),
+    moment("expires_at"),
+    moment("last_downloaded_at", nullable=True),
+    _of_a_request(),
+    Index("ix__data_subject_exports__link_hash", "link_hash"),
+    Index("ix__data_subject_exports__expires_at", "expires_at"),
+)
+
+# One row is a piece of an access export: a JSON array of records of one section, in order of
+# position. Written step by step while the export is made; deleted before the export's row.
+data_subject_export_parts = Table(
+    "data_subject_export_parts",
+    metadata,
+    Column("app_id", Uuid, primary_key=True),
+    Column("request_id", Uuid, primary_key=True),
+    Column("section", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("content", Text, nullable=False),
+    _of_a_request(),
+)

@@ -21,7 +21,10 @@ _INCLUDES = {WRITE: {READ}, ADMIN: {READ, WRITE, PRIVACY}}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated client: one credential of one organization."""
+    """An authenticated client: one credential of one organization.
+
+    credential_id: empty for the operator on the machine.
+    """
 
     credential_id: str
     name: str

@@ -38,7 +38,8 @@ signing_keys = Table(
     ),
 )
 
-# One row says who did (or was refused) what, when, on what; never the values. Deleted by nobody.
+# One row says who did (or was refused) what, when, on what; never the values. details: what a
+# correction changed, values only as keyed hashes. Deleted by nobody.
 audit_entries = Table(
     "audit_entries",
     metadata,
@@ -52,5 +53,6 @@ audit_entries = Table(
     Column("app_id", Uuid),
     Column("target_type", Text),
     Column("target_id", Text),
+    Column("details", JSONB),
     CheckConstraint("outcome IN ('done', 'refused')", name="outcome"),
 )

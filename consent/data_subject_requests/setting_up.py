@@ -6,6 +6,8 @@ from aiohttp import web
 
 from audience.server.jobs import Job
 from audience.server.rate_limit import RateLimit
+from consent.data_subject_requests.execution import composers as execution_composers
+from consent.data_subject_requests.execution import jobs as execution
 from consent.data_subject_requests.handling import operations as handling
 from consent.data_subject_requests.intake import handlers as intake
 from consent.data_subject_requests.lifecycle import REQUEST_TYPES
@@ -13,13 +15,18 @@ from consent.data_subject_requests.mails import operations as mails
 from consent.data_subject_requests.verification import operations as proofs
 from consent.decisions.handlers import OTHER_EVENTS, EventHandler
 
-REQUEST_JOBS: tuple[Job, ...] = (Job("send mails", 2, mails.send_some_mails),)
+REQUEST_JOBS: tuple[Job, ...] = (
+    Job("send mails", 2, mails.send_some_mails),
+    Job("execute data subject requests", 2, execution.execute_some),
+    Job("forget expired exports", 60, execution.forget_expired_exports),
+)
 
 #: {purpose of a mail: what composes it}
 COMPOSERS: dict[str, mails.Composer] = {
     proofs.VERIFICATION: proofs.compose_verification,
     handling.EXTENSION: handling.compose_news,
     handling.REJECTION: handling.compose_news,
+    **execution_composers.COMPOSERS,
 }
 
 

@@ -46,5 +46,6 @@ def _attributes(row: Any) -> dict[str, Any]:
         "website_id": None if row.app_id is None else str(row.app_id),
         "target_type": row.target_type,
         "target_id": row.target_id,
+        "details": row.details,
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -28,3 +28,6 @@ class AuditEntry(Schema):
     website_id = fields.String()
     target_type = fields.String()
     target_id = fields.String()
+    details = fields.Dict(
+        metadata={"description": "What a correction changed; values only as keyed hashes."}
+    )

@@ -34,6 +34,11 @@ _MERGES_AT_ONCE = 500
 _FORGOTTEN_AT_ONCE = 100
 
 
+async def lock_profiles(conn: AsyncConnection, app_id: str) -> None:
+    """Wait until this transaction is the only one that changes profiles of the app."""
+    await profile_storage.lock_apps(await raw(conn), [app_id])
+
+
 async def count_person_rows(
     conn: AsyncConnection, app_id: str, identifiers: Collection[Identifier]
 ) -> dict[str, int]:

@@ -1,0 +1,176 @@
+"""An access request: everything about the person, gathered in steps into the parts of an export.
+
+Source: issue "Data subject requests", item 4, access.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from audience import public
+from consent.data_subject_requests import storage as requests
+from consent.data_subject_requests.execution.exports import storage
+from consent.data_subject_requests.execution.exports.storage import Export
+from consent.data_subject_requests.execution.person import (
+    analytics_visitor_ids,
+    proved_identifiers,
+)
+from consent.data_subject_requests.execution.person_requests.storage import list_requests_of
+from consent.data_subject_requests.execution.step import Progress, Step, Work
+from consent.decisions.persons.operations import (
+    export_decisions,
+    export_texts,
+    export_visitor,
+    find_consent_visitors,
+)
+
+#: How long the export can be downloaded.
+DOWNLOADABLE_FOR = timedelta(days=7)
+_MERGES_AT_ONCE = 20
+_DECISIONS_AT_ONCE = 200
+_TEXTS_AT_ONCE = 50
+_REQUESTS_AT_ONCE = 50
+
+#: The sections of an export, in the order in which it shows them.
+SECTIONS = ("profiles", "merges", "consents", "decisions", "texts", "requests")
+
+
+async def find(work: Work) -> Progress:
+    """Note whose profiles and consents are to be gathered."""
+    identifiers = proved_identifiers(work.request, work.execution.instructions)
+    found = await public.find_person_profiles(work.conn, work.app_id, identifiers)
+    held = [one for profile in found for one in profile.identifiers]
+    visitor_ids = await find_consent_visitors(
+        work.conn,
+        work.app_id,
+        analytics_visitor_ids([*identifiers, *held]),
+        [] if work.request.visitor_id is None else [work.request.visitor_id],
+    )
+    export = Export(work.app_id, work.request.request_id, work.now + DOWNLOADABLE_FOR)
+    await storage.save_export(work.conn, export)
+    cursor = {
+        "profile_ids": [profile.profile_id for profile in found],
+        "visitor_ids": visitor_ids,
+        "history_ids": [],
+    }
+    return Progress(is_phase_done=True, cursor=cursor)
+
+
+async def gather_profiles(work: Work) -> Progress:
+    """One profile a step."""
+    cursor = work.cursor
+    at, ids = cursor.pop("at", 0), cursor["profile_ids"]
+    if at >= len(ids):
+        return Progress(is_phase_done=True, cursor=cursor)
+    document = await public.export_profile(work.conn, work.app_id, ids[at])
+    # It may have been deleted meanwhile.
+    records = [] if document is None else [document]
+    await _save(work, "profiles", at, records)
+    return Progress(
+        is_phase_done=False, cursor={**cursor, "at": at + 1}, counts={"profiles": len(records)}
+    )
+
+
+async def gather_merges(work: Work) -> Progress:
+    """Twenty merges of one profile a step: each may hold two megabytes."""
+    cursor = work.cursor
+    at, offset, position = (cursor.pop(name, 0) for name in ("at", "offset", "position"))
+    ids = cursor["profile_ids"]
+    if at >= len(ids):
+        return Progress(is_phase_done=True, cursor=cursor)
+    merges = await public.export_merges(work.conn, work.app_id, ids[at], _MERGES_AT_ONCE, offset)
+    await _save(work, "merges", position, merges)
+    is_last = len(merges) < _MERGES_AT_ONCE
+    cursor |= {
+        "at": at + is_last,
+        "offset": 0 if is_last else offset + len(merges),
+        "position": position + 1,
+    }
+    return Progress(is_phase_done=False, cursor=cursor, counts={"profile_merges": len(merges)})
+
+
+async def gather_consents(work: Work) -> Progress:
+    """The state of one consent visitor and up to 200 of its decisions a step."""
+    cursor = work.cursor
+    at, after, position = (cursor.pop(name, 0) for name in ("at", "after", "position"))
+    ids = cursor["visitor_ids"]
+    if at >= len(ids):
+        return Progress(is_phase_done=True, cursor=cursor)
+    if after == 0:
+        state = await export_visitor(work.conn, work.app_id, ids[at])
+        await _save(work, "consents", at, [state])
+    page = await export_decisions(work.conn, work.app_id, ids[at], after, _DECISIONS_AT_ONCE)
+    await _save(work, "decisions", position, page.decisions)
+    cursor |= {
+        "at": at + (page.after is None),
+        "after": page.after or 0,
+        "position": position + 1,
+        "history_ids": sorted({*cursor["history_ids"], *page.history_ids}),
+    }
+    counts = {"consent_visitors": int(after == 0), "consent_decisions": len(page.decisions)}
+    return Progress(is_phase_done=False, cursor=cursor, counts=counts)
+
+
+async def gather_texts(work: Work) -> Progress:
+    """The wording of up to 50 versions of texts that the person saw."""
+    cursor = work.cursor
+    at, ids = cursor.pop("at", 0), cursor["history_ids"]
+    if at >= len(ids):
+        return Progress(is_phase_done=True, cursor=cursor)
+    texts = await export_texts(work.conn, work.app_id, ids[at : at + _TEXTS_AT_ONCE])
+    await _save(work, "texts", at, texts)
+    cursor |= {"at": at + _TEXTS_AT_ONCE}
+    return Progress(is_phase_done=False, cursor=cursor, counts={"consent_texts": len(texts)})
+
+
+async def gather_requests(work: Work) -> Progress:
+    """Up to 50 requests by the same e-mail, this one among them."""
+    cursor = work.cursor
+    after, position = cursor.pop("after", None), cursor.pop("position", 0)
+    found = await list_requests_of(work.conn, work.request, after, _REQUESTS_AT_ONCE)
+    records = []
+    for one in found:
+        events = await requests.list_events(work.conn, one)
+        records.append(
+            {
+                "request_id": one.request_id,
+                "request_type": one.request_type,
+                "status": one.status,
+                "channel": one.channel,
+                "received_at": one.received_at.isoformat(),
+                "email": one.email,
+                # Who wrote an unverified one is not known.
+                "content": one.content if one.is_verified else None,
+                "hostname": one.hostname,
+                "history": [
+                    {"occurred_at": event.occurred_at.isoformat(), "event": event.event}
+                    for event in events
+                ],
+            }
+        )
+    await _save(work, "requests", position, records)
+    counts = {"data_subject_requests": len(records)}
+    if len(found) < _REQUESTS_AT_ONCE:
+        return Progress(is_phase_done=True, cursor=cursor, counts=counts)
+    cursor |= {"after": found[-1].request_id, "position": position + 1}
+    return Progress(is_phase_done=False, cursor=cursor, counts=counts)
+
+
+#: {phase: its step}, in order.
+PHASES: dict[str, Step] = {
+    "find": find,
+    "profiles": gather_profiles,
+    "merges": gather_merges,
+    "consents": gather_consents,
+    "texts": gather_texts,
+    "requests": gather_requests,
+}
+
+
+async def _save(work: Work, section: str, position: int, records: list[dict[str, Any]]) -> None:
+    if records:
+        content = orjson.dumps(records).decode()
+        await storage.save_part(
+            work.conn, work.app_id, work.request.request_id, section, position, content
+        )

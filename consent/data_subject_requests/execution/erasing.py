@@ -1,0 +1,133 @@
+"""An erasure request: everything of the person goes, in steps; history stays as proof of nobody.
+
+Profiles go first, in one transaction under the app's locks; what follows is what nobody can reach
+any more, and the person's requests at last. Source: issue "Data subject requests", item 4, erasure.
+"""
+
+from dataclasses import replace
+
+from audience import public
+from consent.data_subject_requests import lifecycle
+from consent.data_subject_requests import storage as requests
+from consent.data_subject_requests.execution.exports import storage as exports
+from consent.data_subject_requests.execution.person import (
+    analytics_visitor_ids,
+    proved_identifiers,
+)
+from consent.data_subject_requests.execution.person_requests import storage
+from consent.data_subject_requests.execution.step import Progress, Step, Work
+from consent.data_subject_requests.operations import SYSTEM, move_request
+from consent.data_subject_requests.storage import DataSubjectRequest
+from consent.decisions.persons.operations import (
+    erase_visitors,
+    find_consent_visitors,
+    lock_consents,
+)
+
+_VISITORS_AT_ONCE = 500
+_PARTS_AT_ONCE = 500
+_REQUESTS_AT_ONCE = 20
+
+
+async def erase_person(work: Work) -> Progress:
+    """The person's profiles, whole; and whose consents are to be made anonymous.
+
+    On repeat: profiles that were made since are erased too.
+    """
+    identifiers = proved_identifiers(work.request, work.execution.instructions)
+    # Locks in the order of everybody who needs both.
+    await lock_consents(work.conn, work.app_id)
+    await public.lock_profiles(work.conn, work.app_id)
+    found = await public.find_person_profiles(work.conn, work.app_id, identifiers)
+    held = [one for profile in found for one in profile.identifiers]
+    visitor_ids = await find_consent_visitors(
+        work.conn,
+        work.app_id,
+        analytics_visitor_ids([*identifiers, *held]),
+        [] if work.request.visitor_id is None else [work.request.visitor_id],
+    )
+    counts = await public.erase_person(work.conn, work.app_id, identifiers, work.now)
+    return Progress(is_phase_done=True, cursor={"visitor_ids": visitor_ids}, counts=counts)
+
+
+async def erase_consents(work: Work) -> Progress:
+    """Keys and current states of up to 500 consent visitors; their decisions become anonymous."""
+    left = work.cursor["visitor_ids"]
+    if not left:
+        return Progress(is_phase_done=True, cursor={})
+    now_gone, later = left[:_VISITORS_AT_ONCE], left[_VISITORS_AT_ONCE:]
+    counts = await erase_visitors(work.conn, work.app_id, now_gone)
+    return Progress(is_phase_done=False, cursor={"visitor_ids": later}, counts=counts)
+
+
+async def erase_merges(work: Work) -> Progress:
+    """Up to 500 rows of the merge ledger."""
+    removed, is_more = await public.erase_some_merges(work.conn, work.app_id)
+    return Progress(is_phase_done=not is_more, cursor={}, counts={"profile_merges": removed})
+
+
+async def erase_exports(work: Work) -> Progress:
+    """Access exports of the person: up to 500 parts of one."""
+    after = work.cursor.get("after")
+    found = await storage.list_requests_of(work.conn, work.request, after, 1)
+    if not found:
+        return Progress(is_phase_done=True, cursor={})
+    (request,) = found
+    deleted = await exports.delete_some(work.conn, work.app_id, request.request_id, _PARTS_AT_ONCE)
+    counts = {"data_subject_export_parts": deleted}
+    cursor = {} if after is None else {"after": after}
+    if deleted == 0:
+        cursor = {"after": request.request_id}
+    return Progress(is_phase_done=False, cursor=cursor, counts=counts)
+
+
+async def erase_requests(work: Work) -> Progress:
+    """Personal content of up to 20 of the person's other requests; open ones are cancelled."""
+    after = work.cursor.get("after")
+    found = await storage.list_requests_of(work.conn, work.request, after, _REQUESTS_AT_ONCE)
+    others = [one for one in found if one.request_id != work.request.request_id]
+    for one in others:
+        await _erase_request(work, one)
+    counts = {"data_subject_requests": len(others)}
+    if len(found) < _REQUESTS_AT_ONCE:
+        return Progress(is_phase_done=True, cursor={}, counts=counts)
+    return Progress(is_phase_done=False, cursor={"after": found[-1].request_id}, counts=counts)
+
+
+async def erase_content(work: Work, request: DataSubjectRequest) -> DataSubjectRequest:
+    """The locked request without its personal content, stored so."""
+    await storage.erase_content(work.conn, request)
+    erased = replace(
+        request,
+        email=None,
+        content=None,
+        visitor_id=None,
+        analytics_visitor_id=None,
+        identities=(),
+        hostname=None,
+        note=None,
+        verification_reason=None,
+        extension_reason=None,
+        content_erased_at=work.now,
+    )
+    await requests.save_request(work.conn, erased)
+    return erased
+
+
+async def _erase_request(work: Work, found: DataSubjectRequest) -> None:
+    request = await storage.lock_request(work.conn, found.app_id, found.request_id)
+    if request is None:
+        return
+    request = await erase_content(work, request)
+    if lifecycle.CANCELLED in lifecycle.MOVES[request.status]:
+        await move_request(work.conn, request, lifecycle.CANCELLED, actor=SYSTEM, now=work.now)
+
+
+#: {phase: its step}, in order.
+PHASES: dict[str, Step] = {
+    "person": erase_person,
+    "consents": erase_consents,
+    "merges": erase_merges,
+    "exports": erase_exports,
+    "requests": erase_requests,
+}

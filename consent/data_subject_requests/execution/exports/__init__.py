@@ -1,0 +1,1 @@
+"""Access exports: stored in parts, put together as a ZIP when they are downloaded."""

@@ -1,0 +1,131 @@
+"""Downloading access exports: by the link of the mail, and by the privacy team."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from audience import public
+from audience.errors import NotFound
+from audience.server import clock
+from audience.server.database import Database
+from audience.server.keys import DATABASE
+from audience.server.openapi import described
+from audience.uuid_text import parse_uuid
+from consent.data_subject_requests import storage as requests
+from consent.data_subject_requests.execution import storage as executions
+from consent.data_subject_requests.execution.access import SECTIONS
+from consent.data_subject_requests.execution.composers import hash_of_link
+from consent.data_subject_requests.execution.exports import storage
+from consent.data_subject_requests.execution.exports.archive import About, make_archive
+from consent.data_subject_requests.execution.exports.storage import Export
+from consent.data_subject_requests.operations import REQUESTER, note_event
+from consent.data_subject_requests.storage import DataSubjectRequest
+from consent.data_subject_requests.texts import day
+
+_HEADERS = {
+    "Content-Type": "application/zip",
+    "Content-Disposition": 'attachment; filename="data.zip"',
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+
+async def download_by_link(request: web.Request) -> web.StreamResponse:
+    """GET /privacy/exports/{secret} -> 200, the ZIP; for seven days.
+
+    Each download is counted and in the request's history. 404 for a link that is unknown, expired
+    or replaced by a newer mail's.
+    """
+    now = clock.now()
+    async with request.app[DATABASE].transaction() as conn:
+        link_hash = hash_of_link(request.match_info["secret"])
+        export = await storage.find_export_by_link(conn, link_hash)
+        about = None if export is None else await _open(conn, export, REQUESTER, now)
+    if export is None or about is None:
+        message = "Not Found: the link is unknown or has expired"
+        raise NotFound(message)
+    return await _send(request, export, about)
+
+
+@described()
+async def download_export(request: web.Request) -> web.StreamResponse:
+    """GET /api/privacy/v1/requests/{request_id}/export -> 200, the ZIP of an access request.
+
+    For answers by letter. 404 before it is made, and seven days later.
+    """
+    caller, now = public.caller_of(request), clock.now()
+    request_id = parse_uuid(request.match_info["request_id"], "request_id")
+    export, about = None, None
+    async with request.app[DATABASE].transaction() as conn:
+        found = await requests.find_request(conn, request_id)
+        if found is not None:
+            await public.access_app(conn, caller, found.app_id)
+            export = await storage.find_export(conn, found.app_id, request_id)
+        if export is not None:
+            about = await _open(conn, export, caller.name, now)
+            await public.record_audit_entry(
+                conn,
+                caller,
+                "download_export",
+                now=now,
+                app_id=export.app_id,
+                target_type="request",
+                target_id=request_id,
+            )
+    if export is None or about is None:
+        message = f"there is no export of the request {request_id}"
+        raise NotFound(message)
+    return await _send(request, export, about)
+
+
+async def _open(conn: AsyncConnection, export: Export, actor: str, now: datetime) -> About | None:
+    """What the export says of itself; the download is counted. None when there is none (yet)."""
+    execution = await executions.find_execution(conn, export.app_id, export.request_id)
+    found = await requests.find_request(conn, export.request_id)
+    is_done = execution is not None and execution.completed_at is not None
+    if found is None or execution is None or not is_done or export.expires_at <= now:
+        return None
+    await storage.count_download(conn, export, now)
+    await note_event(conn, found, "downloaded", actor=actor, now=now)
+    site = await public.get_app(conn, export.app_id)
+    return _about(found, site, execution.completed_at or now)
+
+
+def _about(found: DataSubjectRequest, site: public.App, made_at: datetime) -> About:
+    return About(
+        found.request_id,
+        found.app_id,
+        site.name,
+        found.language,
+        made_at,
+        day(made_at, site.timezone),
+        SECTIONS,
+    )
+
+
+async def _send(request: web.Request, export: Export, about: About) -> web.StreamResponse:
+    response = web.StreamResponse(headers=_HEADERS)
+    await response.prepare(request)
+    async for piece in make_archive(
+        about, lambda name: _parts(request.app[DATABASE], export, name)
+    ):
+        if piece:
+            await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+async def _parts(database: Database, export: Export, section: str) -> AsyncIterator[str]:
+    """The section's parts, each read in a transaction of its own: a download may be slow."""
+    after = -1
+    while True:
+        async with database.transaction() as conn:
+            found = await storage.find_part(conn, export, section, after)
+        if found is None:
+            return
+        after, content = found
+        yield content

@@ -1,0 +1,1 @@
+"""Every request of one person, and erasing what they hold of the person."""

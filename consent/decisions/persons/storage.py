@@ -1,0 +1,148 @@
+"""SQL of one person's consents: visitors, their decisions, the texts they saw."""
+
+from collections.abc import Collection
+from typing import Any
+
+import asyncpg
+
+LOCK_CONSENTS = "SELECT pg_advisory_xact_lock($1)"
+
+# LATERAL with LIMIT makes the planner look each key up, whatever it believes about the app.
+FIND_VISITORS = """
+SELECT v.visitor_id::text AS visitor_id
+FROM unnest($2::text[]) AS wanted(analytics_visitor_id)
+CROSS JOIN LATERAL (
+    SELECT f.visitor_id FROM consent_visitors f
+    WHERE f.analytics_visitor_id = wanted.analytics_visitor_id AND f.app_id = $1 LIMIT $4
+) v
+UNION
+SELECT known.visitor_id::text
+FROM unnest($3::uuid[]) AS known(visitor_id)
+WHERE EXISTS (
+        SELECT FROM consent_visitors f WHERE f.app_id = $1 AND f.visitor_id = known.visitor_id
+    )
+    OR EXISTS (
+        SELECT FROM consent_visitor_keys k WHERE k.app_id = $1 AND k.visitor_id = known.visitor_id
+    )
+ORDER BY visitor_id LIMIT $4
+"""
+
+GET_VISITOR = """
+SELECT k.hash_key, v.analytics_visitor_id, v.state::text AS state, v.last_decided_at, v.created_at
+FROM (SELECT $1::uuid AS app_id, $2::uuid AS visitor_id) wanted
+LEFT JOIN consent_visitor_keys k
+    ON k.app_id = wanted.app_id AND k.visitor_id = wanted.visitor_id
+LEFT JOIN consent_visitors v ON v.app_id = wanted.app_id AND v.visitor_id = wanted.visitor_id
+"""
+
+LIST_DECISIONS = """
+SELECT sequence, decision_id::text AS decision_id, decided_at, received_at,
+    consents::text AS consents, hostname, consent_scope, consent_action, method, consent_source,
+    language, is_late
+FROM consent_decisions
+WHERE visitor_hash = $2 AND app_id = $1 AND sequence > $3
+ORDER BY sequence LIMIT $4
+"""
+
+COUNT_DECISIONS = """
+SELECT count(*) FROM unnest($2::bytea[]) AS wanted(visitor_hash)
+JOIN consent_decisions d ON d.visitor_hash = wanted.visitor_hash AND d.app_id = $1
+"""
+
+LIST_KEYS = """
+SELECT visitor_id::text AS visitor_id, hash_key FROM consent_visitor_keys
+WHERE app_id = $1 AND visitor_id = ANY($2::uuid[])
+"""
+
+LIST_TEXTS = """
+SELECT history_id::text AS history_id, language, text_key, content::text AS content,
+    content_sha256, published_at
+FROM consent_texts WHERE app_id = $1 AND history_id = ANY($2::uuid[]) ORDER BY history_id
+"""
+
+COUNT_VISITORS = """
+SELECT count(*) FROM consent_visitors WHERE app_id = $1 AND visitor_id = ANY($2::uuid[])
+"""
+
+DELETE_KEYS = """
+DELETE FROM consent_visitor_keys WHERE app_id = $1 AND visitor_id = ANY($2::uuid[])
+"""
+
+DELETE_VISITORS = """
+DELETE FROM consent_visitors WHERE app_id = $1 AND visitor_id = ANY($2::uuid[])
+"""
+
+
+async def lock_consents(conn: asyncpg.Connection, key: int) -> None:
+    """Wait until this transaction is the only one that writes consents of the app.
+
+    Without it a decision that is being stored would bring a state back without its key.
+    """
+    await conn.fetch(LOCK_CONSENTS, key)
+
+
+async def find_visitor_ids(
+    conn: asyncpg.Connection,
+    app_id: str,
+    analytics_visitor_ids: Collection[str],
+    visitor_ids: Collection[str],
+    most: int,
+) -> list[str]:
+    """Consent visitors tied to one of the analytics IDs, and those of visitor_ids that exist."""
+    rows = await conn.fetch(
+        FIND_VISITORS, app_id, list(analytics_visitor_ids), list(visitor_ids), most
+    )
+    return [row["visitor_id"] for row in rows]
+
+
+async def get_visitor(conn: asyncpg.Connection, app_id: str, visitor_id: str) -> asyncpg.Record:
+    """hash_key, analytics_visitor_id, state, last_decided_at, created_at; null where unknown."""
+    return await conn.fetchrow(GET_VISITOR, app_id, visitor_id)
+
+
+async def list_decisions(
+    conn: asyncpg.Connection, app_id: str, visitor_hash: bytes, after: int, limit: int
+) -> list[dict[str, Any]]:
+    """Decisions of one visitor after the given place in the chain, in order."""
+    rows = await conn.fetch(LIST_DECISIONS, app_id, visitor_hash, after, limit)
+    return [dict(row) for row in rows]
+
+
+async def list_keys(
+    conn: asyncpg.Connection, app_id: str, visitor_ids: Collection[str]
+) -> dict[str, bytes]:
+    """{visitor_id: the key of its hash} of those that have one."""
+    rows = await conn.fetch(LIST_KEYS, app_id, list(visitor_ids))
+    return {row["visitor_id"]: row["hash_key"] for row in rows}
+
+
+async def count_decisions(
+    conn: asyncpg.Connection, app_id: str, visitor_hashes: Collection[bytes]
+) -> int:
+    """How many decisions the visitors have made."""
+    count: int = await conn.fetchval(COUNT_DECISIONS, app_id, list(visitor_hashes))
+    return count
+
+
+async def count_visitors(
+    conn: asyncpg.Connection, app_id: str, visitor_ids: Collection[str]
+) -> int:
+    """How many of the visitors have a current state."""
+    count: int = await conn.fetchval(COUNT_VISITORS, app_id, list(visitor_ids))
+    return count
+
+
+async def list_texts(
+    conn: asyncpg.Connection, app_id: str, history_ids: Collection[str]
+) -> list[dict[str, Any]]:
+    """The versions of texts with these ids."""
+    return [dict(row) for row in await conn.fetch(LIST_TEXTS, app_id, list(history_ids))]
+
+
+async def delete_visitors(
+    conn: asyncpg.Connection, app_id: str, visitor_ids: Collection[str]
+) -> tuple[int, int]:
+    """Delete keys and current states; (keys, states).  Needs the app's consent lock."""
+    keys: str = await conn.execute(DELETE_KEYS, app_id, list(visitor_ids))
+    states: str = await conn.execute(DELETE_VISITORS, app_id, list(visitor_ids))
+    return int(keys.removeprefix("DELETE ")), int(states.removeprefix("DELETE "))
