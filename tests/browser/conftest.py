@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.browser.consent_pages import TYPES, Shop
+from tests.browser.faulty_instance import FaultyInstance
 from tests.conftest import App, Authorized
 from tests.service_process import ServiceProcess
 
@@ -74,7 +75,9 @@ class Site:
         """A published page by its path; anything else is an empty one."""
         if request.path not in self.pages:
             self.received.append((request.method, request.path_qs, await request.text()))
-        html, headers = self.pages.get(request.path, ("<!doctype html><title>next</title>", {}))
+        # Any origin may read it, as of the service, which it also stands in for.
+        empty = ("<!doctype html><title>next</title>", {"Access-Control-Allow-Origin": "*"})
+        html, headers = self.pages.get(request.path, empty)
         return web.Response(text=html, content_type="text/html", headers=headers)
 
 
@@ -134,6 +137,18 @@ async def watched(context: BrowserContext) -> Watched:
 def page(watched: Watched) -> Page:
     """The page alone."""
     return watched.page
+
+
+@pytest.fixture
+async def faulty() -> AsyncIterator[FaultyInstance]:
+    """A misbehaving instance on an origin of its own."""
+    made = FaultyInstance()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", made.answer)
+    async with TestServer(app, host="127.0.0.1") as server:
+        made.domain = f"127.0.0.1:{server.port}"
+        yield made
+        made.is_over.set()
 
 
 async def eventually(ask: Callable[[], Awaitable[Any]]) -> Any:
