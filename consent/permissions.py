@@ -11,6 +11,8 @@ PERMISSIONS: dict[str, str] = {
     "list_consent_text_versions": READ,
     "get_consent_text_version": READ,
     # Data subject requests
+    "get_request_settings": PRIVACY,
+    "update_request_settings": PRIVACY,
     "list_requests": PRIVACY,
     "create_request": PRIVACY,
     "get_request": PRIVACY,

@@ -8,6 +8,7 @@ from consent.data_subject_requests.execution import handlers as execution
 from consent.data_subject_requests.execution.exports import handlers as exports
 from consent.data_subject_requests.handling import handlers as requests
 from consent.data_subject_requests.setting_up import REQUEST_JOBS, set_up_requests
+from consent.data_subject_requests.settings import handlers as request_settings
 from consent.data_subject_requests.verification import handlers as verification
 from consent.decisions import handlers as decisions
 from consent.decisions.erasing.operations import erase_some_consents
@@ -17,7 +18,8 @@ from consent.forms import handlers as forms
 _SLASH = "{slash:/?}"
 _APP = "{app_id:[^/.]+}"
 _API = "/api/consents/v1"
-_REQUESTS = "/api/privacy/v1/requests"
+_PRIVACY = "/api/privacy/v1"
+_REQUESTS = f"{_PRIVACY}/requests"
 
 #: Need no token.
 PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -46,8 +48,10 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_API}/forms/publish", forms.publish_consent_text),
     ("GET", f"{_API}/versions", forms.list_consent_text_versions),
     ("GET", f"{_API}/versions/{{history_id}}", forms.get_consent_text_version),
-    ("GET", f"{_REQUESTS}", requests.list_requests),
-    ("POST", f"{_REQUESTS}", requests.create_request),
+    ("GET", f"{_PRIVACY}/settings", request_settings.get_request_settings),
+    ("PATCH", f"{_PRIVACY}/settings", request_settings.update_request_settings),
+    ("GET", _REQUESTS, requests.list_requests),
+    ("POST", _REQUESTS, requests.create_request),
     ("GET", f"{_REQUESTS}/{{request_id}}", requests.get_request),
     ("PATCH", f"{_REQUESTS}/{{request_id}}", requests.update_request),
     ("POST", f"{_REQUESTS}/{{request_id}}/verify", requests.verify_request),

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from audience.tables import metadata
-from audience.tables.columns import facts, moment
+from audience.tables.columns import facts, moment, texts
 
 
 def _app_id() -> Column[object]:
@@ -148,6 +148,7 @@ data_subject_settings = Table(
     Column("unverified_retention_days", Integer, nullable=False),
     Column("reminder_days", Integer, nullable=False),
     Column("team_email", Text),
+    Column("team_language", Text, nullable=False, server_default=text("'en'")),
     moment("updated_at"),
 )
 
@@ -207,4 +208,37 @@ data_subject_export_parts = Table(
     Column("position", Integer, primary_key=True),
     Column("content", Text, nullable=False),
     _of_a_request(),
+)
+
+# One row is how a controller's system named a request that it sent over OpenDSR, and where it wants
+# to hear of changes. reported_status: what the callbacks have said last. Deleted with its request.
+opendsr_requests = Table(
+    "opendsr_requests",
+    metadata,
+    Column("app_id", Uuid, primary_key=True),
+    Column("request_id", Uuid, primary_key=True),
+    Column("subject_request_id", Uuid, nullable=False),
+    Column("controller_id", Uuid, nullable=False),
+    Column("regulation", Text, nullable=False),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Column("reported_status", Text, nullable=False),
+    moment("submitted_at"),
+    texts("callback_urls"),
+    _of_a_request(),
+    Index("ix__opendsr_requests__subject_request_id", "subject_request_id"),
+)
+
+# One row is a callback that waits to be sent. Deleted once it is answered or given up.
+opendsr_callbacks = Table(
+    "opendsr_callbacks",
+    metadata,
+    _app_id(),
+    Column("callback_id", Uuid, primary_key=True),
+    Column("request_id", Uuid, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("request_status", Text, nullable=False),
+    Column("try_count", SmallInteger, nullable=False, server_default=text("0")),
+    moment("created_at"),
+    moment("next_try_at"),
+    Index("ix__opendsr_callbacks__next_try_at", "next_try_at"),
 )

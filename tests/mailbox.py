@@ -35,7 +35,7 @@ class Mailbox:
             tls_context=tls,
             require_starttls=tls is not None,
             authenticator=self._authenticate if login else None,
-            auth_required=login is not None,
+            auth_required=login is not None and tls is not None,
             auth_require_tls=tls is not None,
         )
 

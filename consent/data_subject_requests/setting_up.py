@@ -12,6 +12,7 @@ from consent.data_subject_requests.handling import operations as handling
 from consent.data_subject_requests.intake import handlers as intake
 from consent.data_subject_requests.lifecycle import REQUEST_TYPES
 from consent.data_subject_requests.mails import operations as mails
+from consent.data_subject_requests.upkeep import operations as upkeep
 from consent.data_subject_requests.verification import operations as proofs
 from consent.decisions.handlers import OTHER_EVENTS, EventHandler
 
@@ -19,6 +20,8 @@ REQUEST_JOBS: tuple[Job, ...] = (
     Job("send mails", 2, mails.send_some_mails),
     Job("execute data subject requests", 2, execution.execute_some),
     Job("forget expired exports", 60, execution.forget_expired_exports),
+    Job("remind of requests", 600, upkeep.remind_some),
+    Job("forget old requests", 600, upkeep.forget_some),
 )
 
 #: {purpose of a mail: what composes it}
@@ -27,6 +30,7 @@ COMPOSERS: dict[str, mails.Composer] = {
     handling.EXTENSION: handling.compose_news,
     handling.REJECTION: handling.compose_news,
     **execution_composers.COMPOSERS,
+    upkeep.REMINDER: upkeep.compose_reminder,
 }
 
 

@@ -7,7 +7,7 @@ import asyncio
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, make_msgid, parseaddr
+from email.utils import format_datetime, make_msgid
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -28,7 +28,8 @@ def make_message(
     settings: Settings, recipient: str, subject: str, text: str, *, language: str, now: datetime
 ) -> EmailMessage:
     """The mail: plain text, marked as sent by a machine so that nobody's machine answers."""
-    name, sender = parseaddr(settings.mail_from)
+    # The settings have checked the form `NAME <ADDRESS>`; a name may have commas.
+    name, _, sender = settings.mail_from.removesuffix(">").rpartition(" <")
     local, _, domain = sender.rpartition("@")
     message = EmailMessage()
     message["From"] = Address(name, local, domain)

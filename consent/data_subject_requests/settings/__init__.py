@@ -1,0 +1,1 @@
+"""What an app has set about data subject requests."""

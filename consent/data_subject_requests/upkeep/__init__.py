@@ -1,0 +1,1 @@
+"""What happens to requests by itself: reminders before they are due, retention of their content."""
