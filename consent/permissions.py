@@ -20,6 +20,7 @@ PERMISSIONS: dict[str, str] = {
     "verify_request": PRIVACY,
     "extend_request": PRIVACY,
     "preview_request": PRIVACY,
+    "preview_execution": PRIVACY,
     "execute_request": PRIVACY,
     "get_execution": PRIVACY,
     "get_receipt": PRIVACY,

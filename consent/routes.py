@@ -57,7 +57,7 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_REQUESTS}/{{request_id}}/verify", requests.verify_request),
     ("POST", f"{_REQUESTS}/{{request_id}}/extend", requests.extend_request),
     ("GET", f"{_REQUESTS}/{{request_id}}/preview", execution.preview_request),
-    ("POST", f"{_REQUESTS}/{{request_id}}/preview", execution.preview_request),
+    ("POST", f"{_REQUESTS}/{{request_id}}/preview", execution.preview_execution),
     ("POST", f"{_REQUESTS}/{{request_id}}/execute", execution.execute_request),
     ("GET", f"{_REQUESTS}/{{request_id}}/execution", execution.get_execution),
     ("GET", f"{_REQUESTS}/{{request_id}}/receipt", execution.get_receipt),

@@ -20,14 +20,8 @@ from consent.data_subject_requests.handling.document import KIND
 from consent.data_subject_requests.handling.handlers import access_request
 from consent.data_subject_requests.storage import DataSubjectRequest
 
-PREVIEW_KIND, EXECUTION_KIND, RECEIPT_KIND = (
-    "privacy/preview",
-    "privacy/execution",
-    "privacy/receipt",
-)
 
-
-class PreviewAnswer(Schema):
+class RequestPreview(Schema):
     """What executing would touch."""
 
     counts = fields.Dict(
@@ -37,7 +31,7 @@ class PreviewAnswer(Schema):
     )
 
 
-class ExecutionAnswer(Schema):
+class RequestExecution(Schema):
     """How far the work has come."""
 
     phase = fields.String(metadata={"description": "What is being done; `finish` is the last."})
@@ -49,7 +43,7 @@ class ExecutionAnswer(Schema):
     try_count = fields.Integer(metadata={"description": "Failed tries of the current step."})
 
 
-class ReceiptAnswer(Schema):
+class RequestReceipt(Schema):
     """Proof of what was done."""
 
     receipt = fields.String(
@@ -57,26 +51,26 @@ class ReceiptAnswer(Schema):
     )
 
 
-@described(body=ExecutionInstructions, answer=PreviewAnswer, resource=PREVIEW_KIND)
+@described(answer=RequestPreview, resource=KIND)
 async def preview_request(request: web.Request) -> web.Response:
-    """POST /api/privacy/v1/requests/{request_id}/preview -> 200, what executing it would touch.
+    """GET /api/privacy/v1/requests/{request_id}/preview -> 200, what executing it would touch.
 
-    With the instructions that `execute` takes; changes nothing. GET does the same without any.
-    Before verification only the requests themselves are counted.
+    Changes nothing. Before verification only the requests themselves are counted.
     """
-    instructions = None
-    if request.method == "POST":
-        instructions = await read_resource(request, KIND, ExecutionInstructions)
-    caller, now = public.caller_of(request), clock.now()
-    async with request.app[DATABASE].transaction() as conn:
-        found, _ = await access_request(conn, request, is_locked=False)
-        counts = await operations.preview_request(conn, found, now, instructions)
-        await _audit(conn, caller, "preview_request", found, now)
-    answer = resource(PREVIEW_KIND, found.request_id, {"counts": counts})
-    return json_response(request, document_of(answer))
+    return await _preview(request, "preview_request", None)
 
 
-@described(body=ExecutionInstructions, answer=ExecutionAnswer, resource=EXECUTION_KIND, status=202)
+@described(body=ExecutionInstructions, answer=RequestPreview, resource=KIND)
+async def preview_execution(request: web.Request) -> web.Response:
+    """POST /api/privacy/v1/requests/{request_id}/preview -> 200, as GET with instructions.
+
+    With those that `execute` takes: confirmed identifiers lead to more.
+    """
+    instructions = await read_resource(request, KIND, ExecutionInstructions)
+    return await _preview(request, "preview_execution", instructions)
+
+
+@described(body=ExecutionInstructions, answer=RequestExecution, resource=KIND, status=202)
 async def execute_request(request: web.Request) -> web.Response:
     """POST /api/privacy/v1/requests/{request_id}/execute -> 202, a job does it from now on.
 
@@ -92,7 +86,7 @@ async def execute_request(request: web.Request) -> web.Response:
     return json_response(request, document_of(_resource(execution)), 202)
 
 
-@described(answer=ExecutionAnswer, resource=EXECUTION_KIND)
+@described(answer=RequestExecution, resource=KIND)
 async def get_execution(request: web.Request) -> web.Response:
     """GET /api/privacy/v1/requests/{request_id}/execution -> 200, how far the work has come.
 
@@ -104,7 +98,7 @@ async def get_execution(request: web.Request) -> web.Response:
     return json_response(request, document_of(_resource(execution)))
 
 
-@described(answer=ReceiptAnswer, resource=RECEIPT_KIND)
+@described(answer=RequestReceipt, resource=KIND)
 async def get_receipt(request: web.Request) -> web.Response:
     """GET /api/privacy/v1/requests/{request_id}/receipt -> 200, the signed receipt.
 
@@ -116,7 +110,19 @@ async def get_receipt(request: web.Request) -> web.Response:
         found, _ = await access_request(conn, request, is_locked=False)
         signed = await operations.receipt(conn, found)
         await _audit(conn, caller, "get_receipt", found, now)
-    answer = resource(RECEIPT_KIND, found.request_id, {"receipt": signed})
+    answer = resource(KIND, found.request_id, {"receipt": signed})
+    return json_response(request, document_of(answer))
+
+
+async def _preview(
+    request: web.Request, operation: str, instructions: dict[str, Any] | None
+) -> web.Response:
+    caller, now = public.caller_of(request), clock.now()
+    async with request.app[DATABASE].transaction() as conn:
+        found, _ = await access_request(conn, request, is_locked=False)
+        counts = await operations.preview_request(conn, found, now, instructions)
+        await _audit(conn, caller, operation, found, now)
+    answer = resource(KIND, found.request_id, {"counts": counts})
     return json_response(request, document_of(answer))
 
 
@@ -137,7 +143,7 @@ def _resource(execution: Execution) -> dict[str, Any]:
     }
     if execution.completed_at is not None:
         attributes["completed_at"] = _moment(execution.completed_at)
-    return resource(EXECUTION_KIND, execution.request_id, attributes)
+    return resource(KIND, execution.request_id, attributes)
 
 
 async def _audit(
