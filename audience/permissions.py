@@ -29,6 +29,9 @@ PERMISSIONS: dict[str, str] = {
     "split_profile": WRITE,
     "undo_merge": WRITE,
     "delete_profile": PRIVACY,
+    "import_profiles": WRITE,
+    "list_imports": READ,
+    "get_import": READ,
     # Facts of the analytics system
     "add_facts": WRITE,
     # Audit log

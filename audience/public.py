@@ -22,7 +22,7 @@ from audience.apps.storage import App, list_apps
 from audience.attributes.operations import FIELD_TYPES, allow_attribute, deny_attribute
 from audience.audiences.catalogue.audience import AudienceFields
 from audience.audiences.catalogue.operations import create_audience, find_audience_id
-from audience.profile_changes.emails import check_email, check_test_email
+from audience.profile_changes.emails import check_email, check_test_email, email_check
 from audience.profile_changes.erasure.operations import (
     count_person_rows,
     erase_person,
@@ -31,6 +31,9 @@ from audience.profile_changes.erasure.operations import (
     finish_erasures,
     lock_profiles,
 )
+from audience.profile_changes.imports.apply import apply_next_rows
+from audience.profile_changes.imports.receive import ImportRequest, Received, receive_import
+from audience.profile_changes.imports.storage import get_import
 from audience.profile_changes.operations import set_profile_consents
 from audience.profile_changes.persons.operations import (
     PersonProfile,
@@ -64,12 +67,15 @@ __all__ = [
     "Caller",
     "Identifier",
     "IdentifierChange",
+    "ImportRequest",
     "NewCredential",
     "PersonProfile",
+    "Received",
     "Rectified",
     "VisitorConsents",
     "access_app",
     "allow_attribute",
+    "apply_next_rows",
     "authorized",
     "caller_of",
     "check_email",
@@ -80,6 +86,7 @@ __all__ = [
     "create_audience",
     "create_credential",
     "deny_attribute",
+    "email_check",
     "ensure_demo_app",
     "erase_collected",
     "erase_person",
@@ -92,10 +99,12 @@ __all__ = [
     "find_profile_documents",
     "finish_erasures",
     "get_app",
+    "get_import",
     "list_apps",
     "list_credentials",
     "lock_profiles",
     "parse_identifier",
+    "receive_import",
     "record_audit_entry",
     "rectify_profile",
     "revoke_credential",

@@ -20,6 +20,9 @@ from audience.profile_changes.analytics_facts import handlers as analytics_facts
 from audience.profile_changes.analytics_facts import operations as analytics_facts_operations
 from audience.profile_changes.curation import handlers as curation
 from audience.profile_changes.erasure import operations as erasure
+from audience.profile_changes.imports import apply as imports_apply
+from audience.profile_changes.imports import handlers as imports
+from audience.profile_changes.imports import jobs as imports_jobs
 from audience.profiles import handlers as profiles
 from audience.profiles.authorized import handlers as profile_reads
 from audience.profiles.export import handlers as export
@@ -93,6 +96,9 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_API}/analytics", analytics_facts.add_facts),
     ("POST", f"{_API}/profiles", export.export_profiles),
     ("GET", f"{_API}/profiles/get", profile_reads.find_profiles),
+    ("POST", f"{_API}/profiles/import", imports.import_profiles),
+    ("GET", f"{_API}/profiles/import", imports.list_imports),
+    ("GET", f"{_API}/profiles/import/{{import_id}}", imports.get_import),
     ("GET", f"{_API}/profiles/{{profile_id}}", profile_reads.get_profile),
     ("DELETE", f"{_API}/profiles/{{profile_id}}", curation.delete_profile),
     ("GET", f"{_API}/profiles/{{profile_id}}/merges", profile_reads.list_merges),
@@ -104,6 +110,7 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
 JOBS: tuple[Job, ...] = (
     Job("erase deleted apps", 5, deletion.erase_deleted_app),
     Job("finish erasures", 5, erasure.finish_erasures),
+    Job("apply imports", 2, imports_jobs.apply_imports),
     *AUDIENCE_JOBS,
 )
 
@@ -111,6 +118,7 @@ JOBS: tuple[Job, ...] = (
 ERASERS: tuple[deletion.Eraser, ...] = (
     profile_changes_operations.erase_some_profiles,
     analytics_facts_operations.erase_some_counted_events,
+    imports_apply.erase_some_import_rows,
 )
 
 
@@ -158,6 +166,7 @@ def add_audience_routes(app: web.Application, root_path: str) -> None:
             profile_changes.hold_writes,
             profiles.hold_attribute_reads,
             export.hold_exports,
+            imports.hold_imports,
             audiences.hold_membership_reads,
         )
     )

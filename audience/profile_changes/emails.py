@@ -4,9 +4,15 @@ from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
+from audience.profile_changes.items import EmailCheck
 from audience.profiles.identifiers import normalise_email
 
 _CACHED_EMAILS = 4096
+
+
+def email_check(*, is_test: bool) -> EmailCheck:
+    """The check that the setting ALLOW_TEST_EMAILS (is_test) asks for."""
+    return check_test_email if is_test else check_email
 
 
 @lru_cache(maxsize=_CACHED_EMAILS)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import orjson
 from aiohttp import web
 
-from audience.profile_changes.emails import check_email, check_test_email
+from audience.profile_changes.emails import email_check
 from audience.profile_changes.items import Skip, parse_items
 from audience.profile_changes.operations import SkippedStrictly, WriteRequest
 from audience.profile_changes.public_schemas import AttributesItem, FormItem, SkippedEntries
@@ -64,7 +64,7 @@ async def submit_form(request: web.Request) -> web.StreamResponse:
 
 async def _store(request: web.Request, *, are_forms: bool) -> web.StreamResponse:
     payload = await read_json(request)
-    check = check_test_email if request.app[SETTINGS].allow_test_emails else check_email
+    check = email_check(is_test=request.app[SETTINGS].allow_test_emails)
     items = parse_items(payload, check, are_forms=are_forms)
     if not items.items:
         return ReadyResponse(_NO_CONTENT)

@@ -100,6 +100,9 @@ def _operation(path: str, handler: Callable[..., Any], scope: str | None) -> dic
         schema = _wrapped(description.body, description.resource, is_list=description.is_body_list)
         media_type = JSON_API if description.resource else description.body_type
         operation["requestBody"] = {"required": True, "content": {media_type: {"schema": schema}}}
+    elif description.body_type != JSON:
+        content = {description.body_type: {"schema": {"type": "string"}}}
+        operation["requestBody"] = {"required": True, "content": content}
     if scope is not None:
         operation["security"] = [{"token": [scope]}]
         operation["description"] += f"\n\nNeeds the scope `{scope}`."

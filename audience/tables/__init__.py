@@ -17,6 +17,7 @@ from audience.tables.audiences import (
 from audience.tables.columns import metadata
 from audience.tables.counted_events import counted_events
 from audience.tables.erasures import erased_identifiers, erasures
+from audience.tables.imports import profile_import_chunks, profile_imports
 from audience.tables.profiles import (
     merge_refusals,
     profile_identifiers,
@@ -40,6 +41,8 @@ __all__ = [
     "metadata",
     "organizations",
     "profile_identifiers",
+    "profile_import_chunks",
+    "profile_imports",
     "profile_merges",
     "profile_reevaluations",
     "profiles",

@@ -6,6 +6,7 @@ import click
 
 from audience import public
 from consent.cli.command import AppId, in_transaction, print_json
+from consent.cli.profile_import import profiles_import
 
 
 @click.group()
@@ -25,3 +26,6 @@ def profiles_get(app_id: str, identifier: str, value: str) -> None:
         lambda conn: public.find_profile_documents(conn, app_id, identifier, value)
     )
     print_json(documents, is_indented=sys.stdout.isatty())
+
+
+profiles.add_command(profiles_import)

@@ -23,7 +23,7 @@ MAX_FACTS = 1000
 _MAX_CLOCK_SKEW = timedelta(minutes=10)
 
 
-@described(body=AnalyticsFact, answer=FactsAnswer)
+@described(body=AnalyticsFact, is_body_list=True, answer=FactsAnswer)
 async def add_facts(request: web.Request) -> web.Response:
     """POST /api/audiences/v1/analytics/ -> 200, what was counted.
 
