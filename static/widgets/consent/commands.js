@@ -45,6 +45,7 @@ export function createCommands(consent) {
             const statuses = statusesIn(settings);
             if (!enabled) return reject("consent_disabled");
             if (!statuses) return reject("invalid_settings");
+            if (!Object.keys(statuses)[0]) return fulfil();
             let errorMessage = "cookie_refused";
             try {
                 const saved = consent.save(statuses, { method: "api" });

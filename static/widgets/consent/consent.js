@@ -69,7 +69,7 @@ export function createConsent(config, store, page, post, now) {
          * @returns {Promise<void>}
          */
         send: (event, members) => post({
-            event, websiteId: appId, hostname: page.location.hostname, visitorId: store.read().visitorId,
+            event, websiteId: appId, hostname: page.location.hostname, visitorId: store.read().visitorId, language: consent.language,
             cookies: (store.cookies().match(/\b_pk_id\.[^;]*/g) || []).join("; "),
             ...members,
         }),
