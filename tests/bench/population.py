@@ -91,13 +91,15 @@ class Population:
     """Visitors numbered from 0; the first half belongs to the old app."""
 
     size: int
+    old_app: str = OLD_APP
+    young_app: str = YOUNG_APP
 
     @property
     def half(self) -> int:
         return self.size // 2
 
     def app_of(self, number: int) -> str:
-        return OLD_APP if number < self.half else YOUNG_APP
+        return self.old_app if number < self.half else self.young_app
 
 
 def visitor_of(number: int) -> str:
@@ -122,10 +124,10 @@ async def fill(url: str, population: Population, say: Callable[[str], None]) -> 
         for table in _MEASURED_TABLES:
             await conn.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
         await conn.execute("INSERT INTO organizations VALUES (gen_random_uuid(), 'bench', now())")
-        await _fill_app(conn, OLD_APP, 0, population.half, say)
+        await fill_app(conn, OLD_APP, 0, population.half, say)
         for table in _MEASURED_TABLES:
             await conn.execute(f"VACUUM ANALYZE {table}")
-        await _fill_app(conn, YOUNG_APP, population.half, population.size, say)
+        await fill_app(conn, YOUNG_APP, population.half, population.size, say)
         say("copying the rows for the naive service")
         await conn.execute(_MAKE_NAIVE_TABLES)
         for table in ("profiles", "profile_identifiers"):
@@ -135,12 +137,14 @@ async def fill(url: str, population: Population, say: Callable[[str], None]) -> 
         await conn.close()
 
 
-async def _fill_app(
+async def fill_app(
     conn: asyncpg.Connection, app_id: str, first: int, end: int, say: Callable[[str], None]
 ) -> None:
+    """Make an app with the visitors `first` to `end`, members as `is_member` says."""
     await conn.execute(
-        "INSERT INTO apps (app_id, organization_id, name, created_at)"
-        " SELECT $1, organization_id, 'bench', now() FROM organizations WHERE name = 'bench'",
+        "INSERT INTO apps (app_id, organization_id, name, created_at, updated_at)"
+        " SELECT $1, organization_id, 'bench', now(), now() FROM organizations"
+        " WHERE name = 'bench'",
         app_id,
     )
     names = list(_ATTRIBUTES)
@@ -152,3 +156,13 @@ async def _fill_app(
         bounds = [f"01990000-0000-7000-8000-{number:012x}" for number in (start, stop)]
         await conn.execute(_INSERT_IDENTIFIERS, app_id, *bounds)
         await conn.execute(_INSERT_MEMBERS, app_id, start, stop, AUDIENCES, MEMBER_OF)
+
+
+async def fill_profiles(
+    conn: asyncpg.Connection, app_id: str, first: int, end: int, say: Callable[[str], None]
+) -> None:
+    """More profiles of an app, without rows for their identifiers."""
+    for start in range(first, end, _CHUNK * 5):
+        stop = min(start + _CHUNK * 5, end)
+        say(f"filling profiles {start:,} to {stop:,}")
+        await conn.execute(_INSERT_PROFILES, app_id, start, stop, list(_ATTRIBUTES))

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.population import OLD_APP, YOUNG_APP, Population
+from tests.bench.population import Population
 
 _FOLDER = Path(__file__).parent
 
@@ -31,7 +31,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked: script (check or write), connections, visitors (all, old, young), items."""
+    """What is asked: script (check or write), connections, visitors (all, old, young), items.
+
+    items: of a write; of a check, among how many audiences it chooses, at least ten.
+    """
 
     script: str
     connections: int
@@ -52,7 +55,8 @@ def run_wrk(base: str, load: Load, population: Population, seconds: float, seed:
         "old": (0, population.half),
         "young": (population.half, population.size),
     }[load.visitors]
-    arguments = [seed, first, end, OLD_APP, YOUNG_APP, population.half, load.items]
+    arguments = [seed, first, end, population.old_app, population.young_app]
+    arguments += [population.half, load.items]
     command = ["wrk", "--latency", "-t1", f"-c{load.connections}", f"-d{max(1, round(seconds))}s"]
     command += ["--timeout", "10s", "-s", str(_FOLDER / f"{load.script}.lua"), base, "--"]
     finished = subprocess.run(
