@@ -75,6 +75,19 @@ def compile_leaf(leaf: Leaf, compile_pattern: CompilePattern, zone: tzinfo) -> C
     return CompiledNode(_completed(found, read, reading), None)
 
 
+def compile_value_test(leaf: Leaf, compile_pattern: CompilePattern) -> ElementTest:
+    """The leaf as a test of the stored value alone; not for time and memberships."""
+    reading = reading_of(leaf.value_selector, leaf.operator)
+    test = element_test(leaf, compile_pattern)
+    quantify = _QUANTIFIERS[reading.quantifier]
+    is_negated, when_missing = reading.is_negated, reading.when_missing
+    if reading.quantifier == "count":
+        return lambda value: quantify(value, test) != is_negated
+    return lambda value: (
+        when_missing if value is None or value == [] else quantify(value, test) != is_negated
+    )
+
+
 def reader(field: Field) -> Read:
     """Reads the field's value of a profile; None when it has none."""
     column = field.column

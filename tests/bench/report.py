@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.bench import exports
+from tests.bench.audiences.measure import AudienceFigures
 from tests.bench.exports import Exports
 from tests.bench.memory import ITEMS_IN_REQUEST, Memory, Writes
 from tests.bench.plan import CELLS, Cell, Figures, Verdict
@@ -42,6 +43,7 @@ class Result:
     writes: Writes
     memories: list[Memory]
     verdicts: list[Verdict]
+    audiences: AudienceFigures | None = None
     exports: Exports | None = None
 
 
@@ -61,6 +63,7 @@ def render(result: Result) -> str:
         _HOW_TO_REPEAT,
         f"## Targets\n\n{state}\n\n{_verdict_table(result.verdicts)}",
         f"## Figures\n\n{_figure_table(result)}",
+        *([f"## Audiences\n\n{_audience_table(result.audiences)}"] if result.audiences else []),
         f"## Memory\n\n{_memory_table(result)}",
         *([f"## Exports\n\n{exports.section(result.exports)}"] if result.exports else []),
         f"## Machine\n\n{_machine(result)}",
@@ -90,6 +93,12 @@ def _figure_table(result: Result) -> str:
         )
     note = f"Medians of {result.rounds} rounds of {result.seconds} s each."
     return "\n".join(rows) + "\n\n" + note
+
+
+def _audience_table(audiences: AudienceFigures) -> str:
+    rows = ["| what | measured |", "|---|--:|"]
+    rows += [f"| {what} | {figure} |" for what, figure in audiences.rows]
+    return "\n".join(rows)
 
 
 def _load_name(cell: Cell) -> str:
@@ -156,6 +165,12 @@ def _method(result: Result) -> str:
   POST /audiences/tracker/attributes/ with one item: 2 identifiers of one random existing
   profile of both apps and 5 attributes. `@32`: 32 connections in a closed loop, wrk with one
   thread, all on this machine.
+- Audiences: two apps of the same size take turns, one with none (for checks: one) and one with 100
+  audiences of 5 conditions (for checks: 500, each visitor in 25); a write changes about one
+  membership. The preview and its hand-written twin count the same profiles and take turns. The fill
+  runs in the background of the service while wrk writes to the same app; afterwards its members are
+  compared with the hand-written count. `growthbook` and `posthog` evaluate the same rule in this
+  process; first the three have to agree.
 - The contenders take turns in every round, every other round backwards, and idle otherwise. A
   run with one answer that is no 2xx ends the bench. Before, 200 random checks are compared with
   what was filled in; after, a write to each service is looked up in the database."""

@@ -19,6 +19,11 @@ if str(_ROOT) not in sys.path:
 from audience.server import migrations  # noqa: E402 - the path is set above
 from audience.server.embedded_postgres import EmbeddedPostgresError, join  # noqa: E402
 from tests.bench import checks, exports, memory, plan, report, servers  # noqa: E402
+from tests.bench.audiences.measure import (  # noqa: E402
+    AudienceFigures,
+    Sizes,
+    measure_audiences,
+)
 from tests.bench.population import Population, fill  # noqa: E402
 from tests.bench.wrk import BenchError, require_wrk  # noqa: E402
 
@@ -27,10 +32,13 @@ Measures the service (c) against a bare aiohttp handler (a) and a naive service 
 per request (b), all in one run, taking turns. Starts its own PostgreSQL in a temporary directory,
 fills it, measures with wrk, stops and removes everything.
 
-  python -m tests.bench.run             the whole bench (~12 minutes), writes BENCHMARKS.md
-  python -m tests.bench.run --quick     does it all work? (~1 minute), prints only
+  python -m tests.bench.run             the whole bench (~20 minutes), writes BENCHMARKS.md
+  python -m tests.bench.run --quick     does it all work? (~2 minutes), prints only
 
 Ends with status 1 when a target is missed, 2 when the bench itself failed."""
+
+
+_LEAST = {"profiles": 100, "rows": 20_000}
 
 
 def main() -> int:
@@ -64,7 +72,7 @@ def _options() -> argparse.Namespace:
     add("--profiles", type=int, metavar="N", help="visitors in both apps together [200000]")
     add("--seconds", type=int, metavar="N", help="length of one run of wrk [5]")
     add("--rounds", type=int, metavar="N", help="runs of each contender under each load [5]")
-    add("--rows", type=int, metavar="N", help="profiles exported [1000000]")
+    add("--rows", type=int, metavar="N", help="profiles previewed, filled, exported [1000000]")
     add("--items", type=int, metavar="N", help="items written before memory is read [1000000]")
     add("--date", default=f"{datetime.now(UTC):%Y-%m-%d}", help="date in the report [today]")
     add(
@@ -87,7 +95,7 @@ def _options() -> argparse.Namespace:
         given = getattr(options, name)
         if given is None:
             setattr(options, name, quick if options.quick else default)
-        elif name != "output" and given < (100 if name == "profiles" else 1):
+        elif name != "output" and given < _LEAST.get(name, 1):
             parser.error(f"--{name} {given} is too small")
     return options
 
@@ -109,9 +117,17 @@ def _bench(options: argparse.Namespace) -> report.Result:
             plan.OURS_2: stack.enter_context(servers.ours(folder, url, 2)),
         }
         result = _measure(options, population, running, url)
+        targeted = _measure_audiences(options, folder, url)
         exported = _measure_exports(options, folder, url)
-        verdicts = [*result.verdicts, *exports.judge(exported)]
-        return replace(result, exports=exported, verdicts=verdicts)
+        verdicts = [*result.verdicts, *targeted.verdicts, *exports.judge(exported)]
+        return replace(result, audiences=targeted, exports=exported, verdicts=verdicts)
+
+
+def _measure_audiences(options: argparse.Namespace, folder: Path, url: str) -> AudienceFigures:
+    """With a service of its own, on apps of their own."""
+    sizes = Sizes(options.rows // 50, options.rows, options.rounds, options.seconds)
+    with servers.ours(folder, url, 1) as server:
+        return measure_audiences(server, url, sizes, _say)
 
 
 def _measure_exports(options: argparse.Namespace, folder: Path, url: str) -> exports.Exports:

@@ -1,16 +1,17 @@
-"""All audiences of an app, compiled, in the order in which they can be evaluated.
+"""All audiences of an app, compiled for evaluation.
 
 Pure: standard library only. A set never changes; another revision of the app's audiences is another
 set (`cache.py`).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from audience.audiences.condition_values import CompilePattern
 from audience.audiences.definition import Definition
 from audience.audiences.evaluate import Compiled, Context, compile_definition
+from audience.audiences.memberships.static_rules import StaticRules, is_static
 from audience.audiences.references import audience_ids, field_names
 from audience.profiles.profile import Profile
 
@@ -45,42 +46,72 @@ class CompiledAudience:
     is_asked_about: bool
 
 
-@dataclass(slots=True)
 class AudienceSet:
-    """The audiences of an app; those that others ask about come before these.
+    """The audiences of an app, as a change of a profile needs them.
 
-    revision, timezone: what it was compiled from. may_change_by_time: some membership can.
+    revision, timezone: what it was compiled from. static: rules that depend on the profile alone,
+    evaluated at once; static_ids are theirs in the order of the bits. dynamic: the others, each
+    after those it asks about. may_change_by_time: some membership can.
     """
 
-    revision: str
-    timezone: str
-    audiences: tuple[CompiledAudience, ...]
-    may_change_by_time: bool = False
-    _always: int = 0
-    _by_attribute: dict[str, int] = field(default_factory=dict)
-    _selections: dict[int, tuple[CompiledAudience, ...]] = field(default_factory=dict)
+    def __init__(
+        self,
+        revision: str,
+        timezone: str,
+        rules: Sequence[AudienceRule],
+        compile_pattern: CompilePattern,
+        zone: tzinfo,
+    ) -> None:
+        """rules: of all audiences of the app; zone: the time zone of that name."""
+        self.revision, self.timezone = revision, timezone
+        static = [rule for rule in rules if rule.duration is None and is_static(rule.definition)]
+        self.static = StaticRules([rule.definition for rule in static], compile_pattern)
+        self.static_ids = [rule.audience_id for rule in static]
+        self.static_bits = {
+            audience_id: 1 << position for position, audience_id in enumerate(self.static_ids)
+        }
+        compiled = compile_audiences(rules, compile_pattern, zone)
+        self.asked_static_ids = [
+            audience.audience_id
+            for audience in compiled
+            if audience.is_asked_about and audience.audience_id in self.static_bits
+        ]
+        self.dynamic = tuple(
+            audience for audience in compiled if audience.audience_id not in self.static_bits
+        )
+        self.may_change_by_time = any(
+            audience.depends_on_time or audience.duration is not None for audience in self.dynamic
+        )
+        self.durations = tuple(
+            audience for audience in self.dynamic if audience.duration is not None
+        )
+        self._always = 0
+        self._by_attribute: dict[str, int] = {}
+        self._selections: dict[int, tuple[CompiledAudience, ...]] = {}
+        self._index()
 
-    def __post_init__(self) -> None:
-        """Index the audiences by the attributes they look at, as bits of whole numbers."""
-        for position, audience in enumerate(self.audiences):
+    def _index(self) -> None:
+        """Note which dynamic audiences look at which attribute, as bits of whole numbers."""
+        for position, audience in enumerate(self.dynamic):
             bit = 1 << position
             if audience.is_always:
                 self._always |= bit
             for name in audience.attribute_names:
                 self._by_attribute[name] = self._by_attribute.get(name, 0) | bit
-        self.may_change_by_time = any(
-            audience.depends_on_time or audience.duration is not None for audience in self.audiences
-        )
+
+    def is_static_affected_by(self, attribute_names: Collection[str]) -> bool:
+        """Whether a change of these attributes alone may change the answer of a static rule."""
+        return not self.static.attribute_names.isdisjoint(attribute_names)
 
     def affected_by(self, attribute_names: Iterable[str]) -> tuple[CompiledAudience, ...]:
-        """The audiences whose answer may differ after a change of these attributes alone."""
+        """The dynamic audiences whose answer may differ after a change of these alone."""
         bits = self._always
         for name in attribute_names:
             bits |= self._by_attribute.get(name, 0)
         found = self._selections.get(bits)
         if found is None:
             found = tuple(
-                audience for position, audience in enumerate(self.audiences) if bits >> position & 1
+                audience for position, audience in enumerate(self.dynamic) if bits >> position & 1
             )
             if len(self._selections) < _MAX_SELECTIONS:
                 self._selections[bits] = found
@@ -92,7 +123,7 @@ def compile_audiences(
     compile_pattern: CompilePattern,
     zone: tzinfo,
 ) -> tuple[CompiledAudience, ...]:
-    """The rules of an app, compiled, in the order of `AudienceSet`.
+    """The rules of an app, compiled one by one, each after those it asks about.
 
     Rules must not ask about each other in a circle (`references.find_cycle`).
     """

@@ -17,11 +17,7 @@ import structlog
 
 from audience.audiences.definition import parse_definition
 from audience.audiences.memberships import storage
-from audience.audiences.memberships.audience_set import (
-    AudienceRule,
-    AudienceSet,
-    compile_audiences,
-)
+from audience.audiences.memberships.audience_set import AudienceRule, AudienceSet
 from audience.audiences.patterns import compile_pattern
 from audience.errors import Invalid
 
@@ -67,9 +63,8 @@ async def _load(conn: asyncpg.Connection, app_id: str) -> AudienceSet | None:
     if not rows or rows[0]["revision"] is None:
         return None
     timezone = rows[0]["timezone"]
-    rules = _rules(rows)
-    compiled = compile_audiences(rules, compile_pattern, zone_of(timezone))
-    return AudienceSet(rows[0]["revision"], timezone, compiled)
+    zone = zone_of(timezone)
+    return AudienceSet(rows[0]["revision"], timezone, _rules(rows), compile_pattern, zone)
 
 
 def _rules(rows: Sequence[asyncpg.Record]) -> list[AudienceRule]:

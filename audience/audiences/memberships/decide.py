@@ -70,7 +70,9 @@ class Differences:
         return bool(self.kept or self.ended or self.due)
 
 
-class _Change(NamedTuple):
+class Change(NamedTuple):
+    """A profile as it is now, what is stored of it, and where to put what is to be stored."""
+
     profile: Profile
     before: Before
     now: datetime
@@ -91,15 +93,41 @@ def decide_memberships(
     """
     if before is None:
         before = Before(profile.updated_at, {})
+    change = Change(profile, before, now, differences)
+    decided: dict[str, bool] = {}
     if before.attributes is None:
-        affected = audiences.audiences
+        is_static_affected, affected = True, audiences.dynamic
     else:
         names = changed_names(before.attributes, profile.attributes)
+        is_static_affected = audiences.is_static_affected_by(names)
         affected = audiences.affected_by(names)
+    if is_static_affected:
+        decided = _decide_static(audiences, change)
     if affected:
-        soonest = evaluate_audiences(affected, profile, before, now, differences)
+        soonest = evaluate_audiences(affected, change, decided)
         if audiences.may_change_by_time:
             _note_due(profile.profile_id, before.changes_at, soonest, now, differences)
+
+
+def _decide_static(audiences: AudienceSet, change: Change) -> dict[str, bool]:
+    """Decide the static audiences; {audience_id: is member} of those that others ask about."""
+    profile, before, now, differences = change
+    stored, bits = 0, audiences.static_bits
+    for audience_id in before.memberships:
+        stored |= bits.get(audience_id, 0)
+    matches = audiences.static.matches(profile, Context(now))
+    flipped = matches ^ stored
+    while flipped:
+        bit = flipped & -flipped
+        flipped ^= bit
+        audience_id = audiences.static_ids[bit.bit_length() - 1]
+        if matches & bit:
+            differences.kept.append(Kept(audience_id, profile.profile_id, None))
+        else:
+            differences.ended.append(Ended(audience_id, profile.profile_id))
+    return {
+        audience_id: matches & bits[audience_id] != 0 for audience_id in audiences.asked_static_ids
+    }
 
 
 def decide_all(
@@ -126,9 +154,7 @@ def decide_all(
 
 
 def _carry_over(absorbed: Before, survivor: Before, audiences: AudienceSet) -> None:
-    for audience in audiences.audiences:
-        if audience.duration is None:
-            continue
+    for audience in audiences.durations:
         matched_at = last_match(absorbed, audience.audience_id)
         if matched_at is not None:
             known = survivor.carried.get(audience.audience_id, matched_at)
@@ -136,22 +162,21 @@ def _carry_over(absorbed: Before, survivor: Before, audiences: AudienceSet) -> N
 
 
 def evaluate_audiences(
-    affected: Iterable[CompiledAudience],
-    profile: Profile,
-    before: Before,
-    now: datetime,
-    differences: Differences,
+    affected: Iterable[CompiledAudience], change: Change, decided: dict[str, bool] | None = None
 ) -> datetime | None:
-    """As `decide_memberships` for these audiences; when their memberships may change by time."""
+    """Add what changes for these audiences; when their memberships may change by time.
+
+    decided: {audience_id: is member} of audiences that were decided before in this change.
+    """
+    profile, before, now, differences = change
     stored = before.memberships
-    decided: dict[str, bool] = {}
+    known = {} if decided is None else decided
 
     def is_member_of(audience_id: str) -> bool:
-        found = decided.get(audience_id)
+        found = known.get(audience_id)
         return audience_id in stored if found is None else found
 
     context = Context(now, is_member_of)
-    change = _Change(profile, before, now, differences)
     soonest: datetime | None = None
     for audience in affected:
         audience_id = audience.audience_id
@@ -164,7 +189,7 @@ def evaluate_audiences(
             else:
                 differences.ended.append(Ended(audience_id, profile.profile_id))
         if audience.is_asked_about:
-            decided[audience_id] = is_member
+            known[audience_id] = is_member
         if changes_at is not None and (soonest is None or changes_at < soonest):
             soonest = changes_at
     return soonest
@@ -188,7 +213,7 @@ def last_match(before: Before, audience_id: str) -> datetime | None:
 
 
 def _with_duration(
-    audience: CompiledAudience, change: _Change, answer: tuple[bool, datetime | None]
+    audience: CompiledAudience, change: Change, answer: tuple[bool, datetime | None]
 ) -> tuple[bool, datetime | None]:
     """Whether the profile is a member, and when that may change.
 

@@ -21,6 +21,7 @@ from audience.audiences.memberships.audience_set import (
 from audience.audiences.memberships.cache import zone_of
 from audience.audiences.memberships.decide import (
     Before,
+    Change,
     Differences,
     Due,
     evaluate_audiences,
@@ -93,6 +94,7 @@ def _evaluate(
 ) -> None:
     if not filled.keeps_stays:
         before.forgotten = frozenset([filled.compiled.audience_id])
-    changes_at = evaluate_audiences([filled.compiled], profile, before, now, differences)
+    change = Change(profile, before, now, differences)
+    changes_at = evaluate_audiences([filled.compiled], change)
     if changes_at is not None and (before.changes_at is None or changes_at < before.changes_at):
         differences.due.append(Due(profile.profile_id, changes_at))

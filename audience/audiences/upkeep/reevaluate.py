@@ -7,7 +7,7 @@ import asyncpg
 
 from audience.audiences.memberships import storage as membership_storage
 from audience.audiences.memberships.cache import load_audiences
-from audience.audiences.memberships.decide import Differences, Due, evaluate_audiences
+from audience.audiences.memberships.decide import Change, Differences, Due, evaluate_audiences
 from audience.profiles.storage import get_profiles
 
 
@@ -26,6 +26,6 @@ async def reevaluate(
     differences = Differences()
     for profile in profiles:
         stored = before[profile.profile_id]
-        soonest = evaluate_audiences(affected, profile, stored, now, differences)
+        soonest = evaluate_audiences(affected, Change(profile, stored, now, differences))
         differences.due.append(Due(profile.profile_id, soonest))
     await membership_storage.save_memberships(conn, {app_id: differences}, now)

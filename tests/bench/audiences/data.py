@@ -1,5 +1,6 @@
 """The apps that audiences are measured on: two small ones to compare, and a crowd."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ import asyncpg
 from audience.audiences.catalogue.audience import AudienceFields
 from audience.audiences.catalogue.operations import create_audience
 from audience.server.database import Database
+from tests.bench.audiences import rules
 from tests.bench.population import Population, fill_app, fill_profiles
 
 PLAIN_APP = "1c0ffee0-5b61-4f7a-8c3d-1e2f3a4b5c6d"
@@ -17,9 +19,19 @@ CROWD_APP = "3c0ffee0-5b61-4f7a-8c3d-1e2f3a4b5c6d"
 #: Of five hundred audiences a visitor is in 25.
 MANY_AUDIENCES, MEMBER_OF = 500, 25
 
+# What a read meets: stored members. It evaluates no definition, so these are never evaluated.
+_INSERT_MANY_AUDIENCES = """
+INSERT INTO audiences (app_id, audience_id, name, description, definition, version, author,
+    created_at, updated_at)
+SELECT $1, ('5e6a1b2c-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'many ' || n, '',
+    $3::jsonb, 1, 'bench', now(), now()
+FROM generate_series(0, $2::int - 1) AS n
+"""
+
 _INSERT_MANY_MEMBERS = """
 INSERT INTO audience_members (app_id, audience_id, profile_id, member_since)
-SELECT p.app_id, ('5e6a1b2c-0000-4000-8000-' || lpad(to_hex((row + step * 20) % $2), 12, '0'))::uuid,
+SELECT p.app_id,
+    ('5e6a1b2c-0000-4000-8000-' || lpad(to_hex((row + step * 20) % $2), 12, '0'))::uuid,
     p.profile_id, now()
 FROM (
     SELECT app_id, profile_id, row_number() OVER (ORDER BY profile_id) AS row
@@ -87,6 +99,8 @@ async def fill_members(url: str, app_id: str, audiences: int, member_of: int) ->
     """Put every visitor of the app into `member_of` of so many audiences, without asking rules."""
     conn = await asyncpg.connect(url)
     try:
+        definition = json.dumps(rules.NESTED)
+        await conn.execute(_INSERT_MANY_AUDIENCES, app_id, audiences, definition)
         await conn.execute(_INSERT_MANY_MEMBERS, app_id, audiences, member_of)
         await conn.execute("VACUUM ANALYZE audience_members")
     finally:

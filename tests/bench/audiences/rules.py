@@ -18,22 +18,25 @@ def group(operator: str, *conditions: dict[str, Any]) -> dict[str, Any]:
 
 
 def audience_definitions(count: int) -> list[dict[str, Any]]:
-    """Definitions of five conditions on the attributes that the measured writes change."""
+    """Definitions of five conditions on attributes of which the measured writes change some.
+
+    The age is another one in each write, so with a hundred of them about one membership changes.
+    """
     dice = random.Random(3)  # noqa: S311 - the same on every run, no secret
     definitions = []
     for _ in range(count):
-        low = dice.randrange(18, 80)
+        score = dice.randrange(900)
         definitions.append(
             group(
                 "and",
                 group(
                     "or",
                     leaf("plan", "eq", dice.choice(["silver", "gold", "basic"])),
-                    leaf("city", "starts_with", f"town {dice.randrange(1, 10)}"),
+                    leaf("interests", "contains", f"topic-{dice.randrange(100)}"),
                 ),
-                leaf("age", "between", [low, low + dice.randrange(10, 40)]),
+                leaf("score", "between", [score, score + 100]),
                 group("not", leaf("newsletter", "eq", dice.choice(["yes", "no", "later"]))),
-                leaf("last_product", "contains", str(dice.randrange(10))),
+                leaf("age", dice.choice(["gte", "lt"]), dice.randrange(25, 80)),
             )
         )
     return definitions
@@ -88,7 +91,7 @@ POSTHOG = {
 
 
 def attributes(count: int) -> list[dict[str, Any]]:
-    """Random attributes of so many people; all of them complete, as not every evaluator can miss."""
+    """Random attributes of so many people, complete: not every evaluator takes missing ones."""
     dice = random.Random(5)  # noqa: S311 - the same on every run, no secret
     return [
         {
