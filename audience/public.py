@@ -32,6 +32,8 @@ from audience.profile_changes.erasure.operations import (
     lock_profiles,
 )
 from audience.profile_changes.imports.apply import apply_next_rows
+from audience.profile_changes.imports.erased_persons import BEGINNING as IMPORTS_BEGINNING
+from audience.profile_changes.imports.erased_persons import erase_from_imports
 from audience.profile_changes.imports.receive import ImportRequest, Received, receive_import
 from audience.profile_changes.imports.storage import get_import
 from audience.profile_changes.operations import set_profile_consents
@@ -57,6 +59,7 @@ __all__ = [
     "ERASERS",
     "FIELD_TYPES",
     "IDENTIFIER_NAMES",
+    "IMPORTS_BEGINNING",
     "PRIVACY",
     "READ",
     "SCOPES",
@@ -89,6 +92,7 @@ __all__ = [
     "email_check",
     "ensure_demo_app",
     "erase_collected",
+    "erase_from_imports",
     "erase_person",
     "erase_profile",
     "erase_some_merges",

@@ -14,11 +14,19 @@ from audience.profiles.profile_set import ProfileSet
 
 
 def admit(
-    app: LoadedApp, items: Sequence[Item], profiles: ProfileSet, now: datetime
+    app: LoadedApp,
+    items: Sequence[Item],
+    profiles: ProfileSet,
+    now: datetime,
+    taken_at: datetime | None,
 ) -> tuple[Sequence[Item], Sequence[Skip]]:
-    """(items to apply, what is told to be skipped of the others); the usual app admits all."""
+    """(items to apply, what is told to be skipped of the others); the usual app admits all.
+
+    taken_at: when the items were taken in, None for now.
+    """
     if app.erased:
-        items = without_erased(items, app.erased, profiles.also_blocked, now)
+        blocked = profiles.also_blocked
+        items = without_erased(items, app.erased, blocked, now, taken_at=taken_at)
     if app.gate is None:
         return items, ()
     return pass_gate(app.gate, items, profiles, now)

@@ -41,10 +41,11 @@ _ERASED_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """One public write: its checked items; strict: any skip refuses the whole request."""
+    """One write: its items, taken in then (None: now); strict: any skip refuses it whole."""
 
     items: Items
     is_strict: bool = False
+    taken_at: datetime | None = None
 
     def app_ids(self) -> set[str]:
         """The apps it writes to."""
@@ -273,7 +274,7 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
     try:
         for app_id, items in groups.items():
             change = changes[app_id]
-            admitted, refused = admit(change.app, items, change.profiles, now)
+            admitted, refused = admit(change.app, items, change.profiles, now, request.taken_at)
             skipped += refused
             skipped += modify_attributes(change.profiles, change.types, admitted, now)
         if skipped and request.is_strict:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from audience import public
+from audience.profile_changes.imports.jobs import apply_imports
 from audience.profiles.identifiers import Identifier
 from audience.server import clock
 from tests.conftest import App, Authorized, MakeApp
@@ -260,3 +261,52 @@ SELECT app_id, gen_random_uuid(), survivor_profile_id, gen_random_uuid(), identi
 FROM (SELECT * FROM profile_merges WHERE app_id = $1 ORDER BY merge_id LIMIT 1) one,
     generate_series(1, 1200)
 """
+
+
+async def test_rows_of_a_file_that_waits_do_not_bring_anybody_back(
+    app: App, authorized: Authorized, database_url: str
+) -> None:
+    await _make_person(app)
+    rows = ["user_id,email,color", "marker-user,,marker-file", "other,,red"]
+    rows += [f"u{number},,red" for number in range(1200)] + ["m,marker@example.com,marker-file"]
+    query = {"website_id": app.app_id}
+    status, _ = await authorized.post(
+        "/api/audiences/v1/profiles/import/",
+        params=query,
+        data="\n".join(rows),
+        headers={"Content-Type": "text/csv"},
+    )
+    assert status == 202
+    await _erase(app, BY_EMAIL)
+    after: tuple[str, int] | None = public.IMPORTS_BEGINNING
+    removed, steps = 0, 0
+    while after is not None:
+        async with app.database.transaction() as conn:
+            after, count = await public.erase_from_imports(conn, app.app_id, after)
+        removed, steps = removed + count, steps + 1
+    assert (removed, steps) == (2, 3)
+    assert found_in_dump(database_url, (*MARKERS, "marker-file")) == []
+    while await apply_imports(app.service.app):
+        pass
+    assert await app.count("profiles") == 1201
+
+
+async def test_a_file_that_is_applied_before_it_is_cleaned_brings_nobody_back(
+    app: App, authorized: Authorized, database_url: str
+) -> None:
+    await _make_person(app)
+    status, _ = await authorized.post(
+        "/api/audiences/v1/profiles/import/",
+        params={"website_id": app.app_id},
+        data="user_id,color\nmarker-user,marker-file\nother,red",
+        headers={"Content-Type": "text/csv"},
+    )
+    assert status == 202
+    await _erase(app, BY_EMAIL)
+    while await apply_imports(app.service.app):
+        pass
+    assert found_in_dump(database_url, (*MARKERS, "marker-file")) == []
+    # What comes in afterwards is a new write.
+    new = [{"name": "color", "value": "marker-file"}]
+    await app.write({"user_id": "marker-user", "attributes": new})
+    assert await app.count("profiles") == 2

@@ -74,17 +74,26 @@ def split_digests(joined: bytes) -> frozenset[bytes]:
 
 
 def without_erased(
-    items: Sequence[Item], remembered: Remembered, also_blocked: frozenset[str], now: datetime
+    items: Sequence[Item],
+    remembered: Remembered,
+    also_blocked: frozenset[str],
+    now: datetime,
+    *,
+    taken_at: datetime | None = None,
 ) -> list[Item]:
     """The items without what would bring an erased person back; those left empty are dropped.
 
     A blocked visitor ID is taken out like a placeholder. Of an item that names an erased identifier
     the entries (and the form) are taken out that have a value the erased profile had; one that had
     nothing else is a late retry and makes no profile.
+    taken_at: when the items were taken in, if that was long ago (an import): those that name
+    somebody erased since then are dropped whole.
     """
     kept: list[Item] = []
     for item in items:
         known = [one for key in item.identifiers for one in remembered.get(key, ())]
+        if taken_at is not None and any(one.erased_at >= taken_at for one in known):
+            continue
         left = _without_remembered(item, known) if known else item
         identifiers = usable_identifiers(item.identifiers, remembered, now)
         if left is None or not identifiers:

@@ -82,6 +82,15 @@ CLEAR_PENDING = """
 UPDATE erasures SET pending_profile_ids = '{}' WHERE app_id = $1 AND erasure_id = $2
 """
 
+FIND_ERASURE_KEY = "SELECT erasure_key FROM apps WHERE app_id = $1"
+
+LIST_ERASED = """
+SELECT i.identifier_hash, max(e.erased_at) AS erased_at FROM unnest($2::bytea[]) AS wanted(hash)
+JOIN erased_identifiers i ON i.app_id = $1 AND i.identifier_hash = wanted.hash
+JOIN erasures e ON e.app_id = i.app_id AND e.erasure_id = i.erasure_id
+GROUP BY i.identifier_hash
+"""
+
 FIND_FORGETTABLE = """
 SELECT app_id::text FROM erasures WHERE remembered_until <= $1 AND pending_profile_ids = '{}'
 ORDER BY remembered_until LIMIT 1
@@ -176,6 +185,20 @@ async def insert_erased_identifiers(
     """Remember identifiers of an erased profile.  hashes: (hash, blocked_until)."""
     columns = [one[0] for one in hashes], [one[1] for one in hashes]
     await conn.execute(INSERT_ERASED_IDENTIFIERS, app_id, erasure_id, *columns)
+
+
+async def find_erasure_key(conn: asyncpg.Connection, app_id: str) -> bytes | None:
+    """The key that hashes the app's erased identifiers; None while nothing is remembered."""
+    key: bytes | None = await conn.fetchval(FIND_ERASURE_KEY, app_id)
+    return key
+
+
+async def list_erased(
+    conn: asyncpg.Connection, app_id: str, hashes: Collection[bytes]
+) -> dict[bytes, datetime]:
+    """{hash: the last erasure of the identifier} of those that are remembered."""
+    rows = await conn.fetch(LIST_ERASED, app_id, list(hashes))
+    return {row["identifier_hash"]: row["erased_at"] for row in rows}
 
 
 async def find_pending(conn: asyncpg.Connection, app_id: str | None) -> Pending | None:

@@ -61,8 +61,8 @@ async def _apply(conn: asyncpg.Connection, key: tuple[str, str], counts: Counts)
     if chunk is None:
         await storage.save_finished(conn, key, clock.now())
         return False
-    number, items = chunk
-    requests = [WriteRequest(Items((item,), ())) for item in items]
+    number, items, taken_at = chunk
+    requests = [WriteRequest(Items((item,), ()), taken_at=taken_at) for item in items]
     results = await write_batch(conn, requests, clock.now, counts)
     applied, errors = _outcome(items, results)
     refused = len(items) - applied

@@ -51,8 +51,23 @@ WHERE finished_at IS NULL ORDER BY created_at, import_id LIMIT 1
 """
 
 FIND_CHUNK = """
-SELECT chunk_number, items::text AS items FROM profile_import_chunks
-WHERE app_id = $1 AND import_id = $2 ORDER BY chunk_number LIMIT 1
+SELECT c.chunk_number, c.items::text AS items, i.created_at
+FROM profile_import_chunks c
+JOIN profile_imports i ON i.app_id = c.app_id AND i.import_id = c.import_id
+WHERE c.app_id = $1 AND c.import_id = $2 ORDER BY c.chunk_number LIMIT 1
+"""
+
+LIST_CHUNKS_AFTER = """
+SELECT c.import_id::text AS import_id, c.chunk_number, c.items::text AS items, i.created_at
+FROM profile_import_chunks c
+JOIN profile_imports i ON i.app_id = c.app_id AND i.import_id = c.import_id
+WHERE c.app_id = $1 AND (c.import_id, c.chunk_number) > ($2, $3)
+ORDER BY c.import_id, c.chunk_number LIMIT $4
+"""
+
+SAVE_CHUNK = """
+UPDATE profile_import_chunks SET items = $4::text::jsonb
+WHERE app_id = $1 AND import_id = $2 AND chunk_number = $3
 """
 
 DELETE_CHUNK = """
@@ -84,6 +99,15 @@ DELETE FROM profile_import_chunks WHERE app_id = $1 AND (import_id, chunk_number
     SELECT import_id, chunk_number FROM profile_import_chunks WHERE app_id = $1 LIMIT $2
 )
 """
+
+
+class Chunk(NamedTuple):
+    """Some rows of an import that wait for being applied."""
+
+    import_id: str
+    chunk_number: int
+    items: list[Item]
+    taken_at: datetime
 
 
 class ImportRow(NamedTuple):
@@ -159,12 +183,34 @@ async def find_unfinished(conn: asyncpg.Connection) -> tuple[str, str] | None:
 
 async def find_chunk(
     conn: asyncpg.Connection, app_id: str, import_id: str
-) -> tuple[int, list[Item]] | None:
-    """(number, items) of the next rows to apply; needs the app's lock."""
+) -> tuple[int, list[Item], datetime] | None:
+    """(number, items, when they were taken in) of the next rows to apply; needs the app's lock."""
     row = await conn.fetchrow(FIND_CHUNK, app_id, import_id)
     if row is None:
         return None
-    return row["chunk_number"], [_item(app_id, raw) for raw in orjson.loads(row["items"])]
+    items = [_item(app_id, raw) for raw in orjson.loads(row["items"])]
+    return row["chunk_number"], items, row["created_at"]
+
+
+async def list_chunks_after(
+    conn: asyncpg.Connection, app_id: str, after: tuple[str, int], limit: int
+) -> list[Chunk]:
+    """Waiting rows of all imports of the app, after (import_id, chunk_number); needs the lock."""
+    return [
+        Chunk(
+            row["import_id"],
+            row["chunk_number"],
+            [_item(app_id, raw) for raw in orjson.loads(row["items"])],
+            row["created_at"],
+        )
+        for row in await conn.fetch(LIST_CHUNKS_AFTER, app_id, *after, limit)
+    ]
+
+
+async def save_chunk(conn: asyncpg.Connection, app_id: str, chunk: Chunk) -> None:
+    """Write other items in place of a chunk's; needs the app's lock."""
+    document = orjson.dumps([_raw(item) for item in chunk.items]).decode()
+    await conn.execute(SAVE_CHUNK, app_id, chunk.import_id, chunk.chunk_number, document)
 
 
 async def save_applied(

@@ -4,11 +4,8 @@ Profiles go first, in one transaction under the app's locks; what follows is wha
 any more, and the person's requests at last. Source: issue "Data subject requests", item 4, erasure.
 """
 
-from dataclasses import replace
-
 from audience import public
 from consent.data_subject_requests import lifecycle
-from consent.data_subject_requests import storage as requests
 from consent.data_subject_requests.execution.exports import storage as exports
 from consent.data_subject_requests.execution.person import (
     analytics_visitor_ids,
@@ -18,6 +15,7 @@ from consent.data_subject_requests.execution.person_requests import storage
 from consent.data_subject_requests.execution.step import Progress, Step, Work
 from consent.data_subject_requests.operations import SYSTEM, move_request
 from consent.data_subject_requests.storage import DataSubjectRequest
+from consent.data_subject_requests.upkeep.storage import erase_personal_content
 from consent.decisions.persons.operations import (
     erase_visitors,
     find_consent_visitors,
@@ -66,6 +64,18 @@ async def erase_merges(work: Work) -> Progress:
     return Progress(is_phase_done=not is_more, cursor={}, counts={"profile_merges": removed})
 
 
+async def erase_import_rows(work: Work) -> Progress:
+    """Rows of files that are not applied yet, a thousand looked at in a step."""
+    import_id, chunk_number = work.cursor.get("after", public.IMPORTS_BEGINNING)
+    after = (str(import_id), int(chunk_number))
+    following, removed = await public.erase_from_imports(work.conn, work.app_id, after)
+    return Progress(
+        is_phase_done=following is None,
+        cursor={} if following is None else {"after": list(following)},
+        counts={"profile_import_rows": removed},
+    )
+
+
 async def erase_exports(work: Work) -> Progress:
     """Access exports of the person: up to 500 parts of one."""
     after = work.cursor.get("after")
@@ -96,22 +106,10 @@ async def erase_requests(work: Work) -> Progress:
 
 async def erase_content(work: Work, request: DataSubjectRequest) -> DataSubjectRequest:
     """The locked request without its personal content, stored so."""
-    await storage.erase_content(work.conn, request)
-    erased = replace(
-        request,
-        email=None,
-        content=None,
-        visitor_id=None,
-        analytics_visitor_id=None,
-        identities=(),
-        hostname=None,
-        note=None,
-        verification_reason=None,
-        extension_reason=None,
-        content_erased_at=work.now,
-    )
-    await requests.save_request(work.conn, erased)
-    return erased
+    await erase_personal_content(work.conn, request, work.now)
+    await storage.erase_traces(work.conn, request)
+    erased = await storage.lock_request(work.conn, request.app_id, request.request_id)
+    return erased or request
 
 
 async def _erase_request(work: Work, found: DataSubjectRequest) -> None:
@@ -128,6 +126,7 @@ PHASES: dict[str, Step] = {
     "person": erase_person,
     "consents": erase_consents,
     "merges": erase_merges,
+    "imports": erase_import_rows,
     "exports": erase_exports,
     "requests": erase_requests,
 }

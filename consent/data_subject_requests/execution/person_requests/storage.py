@@ -10,9 +10,7 @@ from consent.data_subject_requests.storage import DataSubjectRequest, request_of
 from consent.tables_requests import (
     data_subject_executions,
     data_subject_export_parts,
-    data_subject_request_events,
     data_subject_requests,
-    data_subject_verifications,
     mails,
 )
 
@@ -62,23 +60,13 @@ async def count_requests_of(conn: AsyncConnection, request: DataSubjectRequest) 
     }
 
 
-async def erase_content(conn: AsyncConnection, request: DataSubjectRequest) -> None:
-    """Remove what hangs on a request and holds personal content; not the request's own columns."""
+async def erase_traces(conn: AsyncConnection, request: DataSubjectRequest) -> None:
+    """Remove mails to the request's e-mail that belong to no request, and keys of corrections."""
     app_id, request_id = UUID(request.app_id), UUID(request.request_id)
-    for table in (data_subject_verifications, mails):
-        await conn.execute(
-            delete(table).where(table.c.app_id == app_id, table.c.request_id == request_id)
-        )
     if request.email is not None:
         await conn.execute(
             delete(mails).where(mails.c.app_id == app_id, mails.c.recipient == request.email)
         )
-    events = data_subject_request_events
-    await conn.execute(
-        update(events)
-        .where(events.c.app_id == app_id, events.c.request_id == request_id)
-        .values(detail=None)
-    )
     executions = data_subject_executions
     await conn.execute(
         update(executions)
