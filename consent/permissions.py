@@ -10,6 +10,12 @@ PERMISSIONS: dict[str, str] = {
     "publish_consent_text": WRITE,
     "list_consent_text_versions": READ,
     "get_consent_text_version": READ,
+    # Decisions
+    "list_consent_history": READ,
+    "get_consent_state": READ,
+    "get_consent_receipt": READ,
+    "export_consent_history": READ,
+    "get_consent_statistics": READ,
     # Data subject requests
     "get_request_settings": PRIVACY,
     "update_request_settings": PRIVACY,

@@ -12,11 +12,13 @@ from consent.data_subject_requests.settings import handlers as request_settings
 from consent.data_subject_requests.verification import handlers as verification
 from consent.decisions import handlers as decisions
 from consent.decisions.erasing.operations import erase_some_consents
+from consent.decisions.history import handlers as history
+from consent.decisions.statistics import handlers as statistics
+from consent.decisions.statistics.operations import close_days
 from consent.forms import container_handlers as containers
 from consent.forms import handlers as forms
 
 _SLASH = "{slash:/?}"
-_APP = "{app_id:[^/.]+}"
 _API = "/api/consents/v1"
 _PRIVACY = "/api/privacy/v1"
 _REQUESTS = f"{_PRIVACY}/requests"
@@ -24,11 +26,11 @@ _REQUESTS = f"{_PRIVACY}/requests"
 #: Need no token.
 PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/consent/collect", decisions.collect),
-    ("GET", f"/containers/{_APP}.js", containers.show_container),
-    ("GET", f"/containers/{_APP}.sync.js", containers.show_container),
-    ("GET", f"/containers/{_APP}/noscript.html", containers.show_noscript),
-    ("GET", f"/containers/{_APP}/privacy-templates.json", containers.show_templates),
-    ("GET", f"/containers/{_APP}/privacy-widgets.json", containers.show_widgets),
+    ("GET", "/containers/{app_id}.sync.js", containers.show_container),
+    ("GET", "/containers/{app_id}.js", containers.show_container),
+    ("GET", "/containers/{app_id}/noscript.html", containers.show_noscript),
+    ("GET", "/containers/{app_id}/privacy-templates.json", containers.show_templates),
+    ("GET", "/containers/{app_id}/privacy-widgets.json", containers.show_widgets),
     ("GET", "/audiences/static/widget/consent-widgets.min.js", containers.show_widgets_script),
     ("GET", "/.well-known/gpc.json", containers.show_gpc),
 )
@@ -48,6 +50,11 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{_API}/forms/publish", forms.publish_consent_text),
     ("GET", f"{_API}/versions", forms.list_consent_text_versions),
     ("GET", f"{_API}/versions/{{history_id}}", forms.get_consent_text_version),
+    ("GET", f"{_API}/visitors/{{visitor_id}}/history", history.list_consent_history),
+    ("GET", f"{_API}/visitors/{{visitor_id}}/state", history.get_consent_state),
+    ("GET", f"{_API}/visitors/{{visitor_id}}/receipt", history.get_consent_receipt),
+    ("GET", f"{_API}/history/export", history.export_consent_history),
+    ("GET", f"{_API}/statistics", statistics.get_consent_statistics),
     ("GET", f"{_PRIVACY}/settings", request_settings.get_request_settings),
     ("PATCH", f"{_PRIVACY}/settings", request_settings.update_request_settings),
     ("GET", _REQUESTS, requests.list_requests),
@@ -64,7 +71,7 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{_REQUESTS}/{{request_id}}/export", exports.download_export),
 )
 
-JOBS: tuple[Job, ...] = (*REQUEST_JOBS,)
+JOBS: tuple[Job, ...] = (Job("close consent days", 60, close_days), *REQUEST_JOBS)
 
 #: Remove the many rows of a deleted app.
 ERASERS = (erase_some_consents,)

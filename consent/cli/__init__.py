@@ -9,6 +9,7 @@ from audience.server.settings import settings_from_environment
 from consent.cli.apps import apps
 from consent.cli.attributes import attributes
 from consent.cli.command import database, helpful_errors
+from consent.cli.consents import consents
 from consent.cli.credentials import credentials, keys
 from consent.cli.profiles import profiles
 from consent.serve import run_service
@@ -59,5 +60,5 @@ def migrate() -> None:
     click.echo(f"The database is at migration {migrations.head_revision()}.", err=True)
 
 
-for group in (apps, attributes, credentials, keys, profiles):
+for group in (apps, attributes, consents, credentials, keys, profiles):
     main.add_command(group)

@@ -1,0 +1,1 @@
+"""Reading decisions: of one visitor, of an app; proving and verifying them."""

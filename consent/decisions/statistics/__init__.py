@@ -1,0 +1,1 @@
+"""The consent metrics, and adding up days that are over."""
