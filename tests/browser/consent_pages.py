@@ -50,6 +50,7 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Oak and linen</title>
 <style%(nonce)s>
 body { margin: 0; background: #f5f2ec; color: #26231e; font: 17px/1.6 Georgia, serif }
+a { color: inherit }
 main { max-width: 44rem; margin: 0 auto; padding: 2rem 1.25rem 6rem }
 @media (prefers-color-scheme: dark) { body { background: #15161a; color: #dcdcdc } }
 %(style)s
