@@ -26,7 +26,7 @@ from audience.profile_changes.imports import jobs as imports_jobs
 from audience.profiles import handlers as profiles
 from audience.profiles.authorized import handlers as profile_reads
 from audience.profiles.export import handlers as export
-from audience.server import health, metrics, openapi_page
+from audience.server import docs_pages, health, metrics, openapi_page
 from audience.server.hot_routes import HOT_ROUTES
 from audience.server.jobs import Job
 from audience.server.json_api import error_response, plain_error
@@ -76,6 +76,11 @@ AUTH_ROUTES: tuple[tuple[str, str, Handler], ...] = (
 DOCUMENTATION_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/api/openapi.json", openapi_page.show_openapi),
     ("GET", "/api/docs", openapi_page.show_api_docs),
+)
+
+#: Pages for people.
+PAGE_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/docs/{name:[a-z-]+}", docs_pages.show_docs),
 )
 
 #: Need a token with the scope that `permissions.py` has for the handler's name.
@@ -157,7 +162,7 @@ def add_audience_routes(app: web.Application, root_path: str) -> None:
         # Health checks come from the inside, without the proxy's path; the rest may have it.
         for root in {root_path, ""}:
             _add(app, method, f"{root}{path}", handler)
-    for method, path, handler in (*AUTH_ROUTES, *DOCUMENTATION_ROUTES):
+    for method, path, handler in (*AUTH_ROUTES, *DOCUMENTATION_ROUTES, *PAGE_ROUTES):
         _add(app, method, f"{root_path}{path}", handler)
     add_authorized_routes(app, root_path, AUTHORIZED_ROUTES, PERMISSIONS)
     app[deletion.ERASERS] = list(ERASERS)

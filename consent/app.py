@@ -26,13 +26,17 @@ from audience.server.surface import all_surfaces
 from consent import routes
 from consent import tables as _tables  # noqa: F401 - puts them on the one MetaData
 from consent.api_description import api_description
+from consent.demo import Demo
+from consent.demo_page import add_demo_page
 from consent.permissions import PERMISSIONS
 
 
-def create_app(settings: Settings, database_url: str, *, with_jobs: bool = True) -> web.Application:
+def create_app(
+    settings: Settings, database_url: str, *, with_jobs: bool = True, demo: Demo | None = None
+) -> web.Application:
     """The service as an aiohttp application; it connects to the database when first asked.
 
-    with_jobs: also do the work in the background.
+    with_jobs: also do the work in the background. demo: shown on a page of its own.
     """
     private = [
         *AUTH_ROUTES,
@@ -59,6 +63,8 @@ def create_app(settings: Settings, database_url: str, *, with_jobs: bool = True)
     add_authorized_routes(app, settings.root_path, routes.AUTHORIZED_ROUTES, PERMISSIONS)
     # Before the profiles': locks are taken in this order everywhere.
     app[ERASERS][:0] = routes.ERASERS
+    if demo is not None:
+        add_demo_page(app, demo)
     add_slashed_paths(app)
     if with_jobs:
         app.cleanup_ctx.append(hold_jobs((*JOBS, *routes.JOBS)))

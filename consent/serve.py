@@ -43,7 +43,7 @@ def run_service(settings: Settings, *, with_demo: bool) -> None:
         demo = ensure_demo(url) if with_demo else None
         processes = Processes(
             settings,
-            lambda: create_app(settings, url),
+            lambda: create_app(settings, url, demo=demo),
             on_ready=lambda: click.echo(greeting(settings, demo)),
             on_fork=forget_in_child,
         )

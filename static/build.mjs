@@ -8,7 +8,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from "node:zlib";
 import { buildTemplates } from "./consent_templates.mjs";
-import { ENTRIES } from "./entries.mjs";
+import { COPIES, ENTRIES } from "./entries.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const DIST = join(HERE, "dist");
@@ -34,6 +34,9 @@ async function buildAll() {
         for (const file of result.outputFiles) {
             files.set(relative(DIST, file.path), Buffer.from(file.contents));
         }
+    }
+    for (const [source, output] of COPIES) {
+        files.set(output, readFileSync(join(HERE, source)));
     }
     return files;
 }

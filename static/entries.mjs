@@ -35,4 +35,9 @@ export const ENTRIES = [
     // With the templates and texts of one language at most 12 KB, see tests/browser/test_consent_sizes.py.
     { ...CONSENT, source: "widgets/consent/index_form.js", output: "consent-form.min.js", gzipBytes: 6600 },
     { ...CONSENT, source: "widgets/consent/index_widgets.js", output: "consent-widgets.min.js", gzipBytes: 1300 },
+    { source: "demo/index.js", output: "demo/demo.min.js", target: "es2020", gzipBytes: 3000 },
+    { source: "demo/demo.css", output: "demo/demo.min.css", target: "es2020", gzipBytes: 2000 },
 ];
+
+/** What is only copied: source -> output in dist/. */
+export const COPIES = [["demo/index.html", "demo/index.html"]];

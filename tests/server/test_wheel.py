@@ -38,6 +38,8 @@ async def test_wheel_serves_from_an_empty_environment(tmp_path: Path) -> None:
     python = _install_wheel(tmp_path)
     place = _run(python, "-c", "import consent; print(consent.__file__)", cwd=tmp_path)
     assert Path(place.strip()).is_relative_to(tmp_path)
+    built = "from audience.server.static_files import built_files; print(*built_files())"
+    assert "demo/index.html" in _run(python, "-c", built, cwd=tmp_path).split()
     command = python.with_name("audience-consent")
     assert "serve" in _run(command, "--help", cwd=tmp_path)
     service = ServiceProcess(
@@ -68,6 +70,8 @@ async def test_wheel_serves_from_an_empty_environment(tmp_path: Path) -> None:
 
 async def _expect_browser_scripts(service: ServiceProcess) -> None:
     async with aiohttp.ClientSession() as session:
+        async with session.get(f"{service.url}/docs/widgets") as answer:
+            assert answer.status == 200
         for name in ("audience-manager.api.min.js", "audience-manager.form.min.js"):
             for ending in ("", ".map"):
                 url = f"{service.url}/audiences/static/widget/{name}{ending}"
