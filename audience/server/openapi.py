@@ -75,8 +75,13 @@ def build_openapi(
     )
     for method, path, handler in routes:
         operation = _operation(path, handler, permissions.get(handler.__name__))
-        spec.path(path=_PARAMETER.sub(r"{\1}", path), operations={method.lower(): operation})
+        spec.path(path=described_path(path), operations={method.lower(): operation})
     return spec.to_dict()
+
+
+def described_path(path: str) -> str:
+    """The path of a route as OpenAPI writes it: parameters without their patterns."""
+    return _PARAMETER.sub(r"{\1}", path)
 
 
 def _operation(path: str, handler: Callable[..., Any], scope: str | None) -> dict[str, Any]:

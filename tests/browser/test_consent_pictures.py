@@ -73,7 +73,9 @@ async def _show(shop: Shop, state: str, look: str) -> Visitor:
     settings, reach = STATES[state]
     await shop.configure(**{"consent_types": TYPES, "languages": ["en", "de"], **settings})
     if state == "widgets":
-        shop.page(body='<h2>Your data</h2><div id="ppms_cm_privacy_settings"></div><div id="ppms_cm_data_subject"></div>')
+        shop.page(
+            body='<h2>Your data</h2><div id="ppms_cm_privacy_settings"></div><div id="ppms_cm_data_subject"></div>'
+        )
     visitor = await shop.visitor(**LOOKS[look], reduced_motion="reduce")
     await visitor.open()
     await reach(visitor)
