@@ -7,6 +7,7 @@ the slowest percentile (ARCHITECTURE.md, decision 1).
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -16,7 +17,8 @@ from audience.errors import Unavailable
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Nobody waits longer than this for an answer (contract D1.16: Android gives up after 5 s).
+#: Nobody waits longer than this for an answer, and until somebody looks at the clock (contract
+#: D1.16: Android gives up after 5 s).
 ANSWER_WITHIN_SECONDS = 4.5
 MAX_WAITING = 10_000
 _LOOK_AFTER_SECONDS = 0.25
@@ -72,6 +74,10 @@ class Batcher(Generic[Item, Result]):
         self._batch: list[_Waiting[Item, Result]] = []
         self._worker: asyncio.Task[None] | None = None
         self._is_closed = False
+        # One timer now and then for everybody, none for each batch.
+        self._is_watched = False
+        self._is_late = False
+        self._flush_deadline = math.inf
 
     def submit(self, item: Item, weight: int = 1) -> "asyncio.Future[Result]":
         """The item's result, to be awaited, once the batch it went with is done.
@@ -87,6 +93,9 @@ class Batcher(Generic[Item, Result]):
         self._queue.append(_Waiting(item, weight, answer, loop.time() + ANSWER_WITHIN_SECONDS))
         if self._worker is None:
             self._worker = loop.create_task(self._work())
+        if not self._is_watched:
+            self._is_watched = True
+            loop.call_later(_LOOK_AFTER_SECONDS, self._look)
         return answer
 
     def has_waiting(self) -> bool:
@@ -123,7 +132,6 @@ class Batcher(Generic[Item, Result]):
 
     async def _work(self) -> None:
         """Flush batch after batch until nothing waits."""
-        watchdog = asyncio.get_running_loop().call_later(_LOOK_AFTER_SECONDS, self._shed_late)
         answered = 0
         try:
             while self._queue:
@@ -132,18 +140,22 @@ class Batcher(Generic[Item, Result]):
                 if self._batch:
                     await self._flush_batch(self._batch)
         finally:
-            watchdog.cancel()
             self._worker = None
 
     async def _flush_batch(self, batch: list[_Waiting[Item, Result]]) -> None:
         results: Sequence[Result | BaseException]
+        self._flush_deadline = batch[0].deadline
         try:
-            async with asyncio.timeout_at(batch[0].deadline):
-                results = await self._flush([entry.item for entry in batch])
-        except TimeoutError:
+            results = await self._flush([entry.item for entry in batch])
+        except asyncio.CancelledError:
+            if not self._is_late or self._worker is None:
+                raise
+            self._worker.uncancel()
             results = [_too_late()] * len(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller must hear of it
             results = [error] * len(batch)
+        finally:
+            self._flush_deadline, self._is_late = math.inf, False
         self._on_batch(len(batch))
         for entry, result in zip(batch, results, strict=True):
             if entry.answer.cancelled():
@@ -171,16 +183,24 @@ class Batcher(Generic[Item, Result]):
                 weight += entry.weight
         return batch
 
-    def _shed_late(self) -> None:
-        """Refuse what has waited too long behind a slow batch; the queue is in deadline order."""
-        if self._worker is None:
-            return
+    def _look(self) -> None:
+        """Refuse what has waited too long behind a slow batch, end a flush that takes too long.
+
+        The queue is in deadline order.
+        """
         loop = asyncio.get_running_loop()
-        while self._queue and self._queue[0].deadline <= loop.time():
+        now = loop.time()
+        while self._queue and self._queue[0].deadline <= now:
             entry = self._queue.popleft()
             if not entry.answer.done():
                 entry.answer.set_exception(_too_late())
-        loop.call_later(_LOOK_AFTER_SECONDS, self._shed_late)
+        if self._worker is None:
+            self._is_watched = False
+            return
+        if self._flush_deadline <= now:
+            self._is_late = True
+            self._worker.cancel()
+        loop.call_later(_LOOK_AFTER_SECONDS, self._look)
 
 
 def _too_late() -> Unavailable:
