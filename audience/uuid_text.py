@@ -8,6 +8,11 @@ UUID_FORM = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 UUID_PATTERN = re.compile(UUID_FORM)
 
 
+def uuid_or_none(value: object) -> str | None:
+    """A UUID in its 36-character form, lower-cased; None when it is none."""
+    return value.lower() if isinstance(value, str) and UUID_PATTERN.fullmatch(value) else None
+
+
 def parse_uuid(value: object, path: str) -> str:
     """A UUID in its 36-character form, lower-cased.
 
@@ -16,7 +21,8 @@ def parse_uuid(value: object, path: str) -> str:
     if value is None or value == "":
         message = f"{path} is required"
         raise Invalid(message, path=path)
-    if not isinstance(value, str) or not UUID_PATTERN.fullmatch(value):
+    found = uuid_or_none(value)
+    if found is None:
         message = f"{path} must be a UUID like 01234567-89ab-cdef-0123-456789abcdef"
         raise Invalid(message, path=path)
-    return value.lower()
+    return found

@@ -4,7 +4,7 @@ Pure: standard library only, written by hand because every public write passes h
 Source: contract D1.5, D1.11-D1.13, C2 (malformed rows), C3.1; decisions 2 and 8.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from audience.attributes.value_types import AttributeValue
@@ -18,7 +18,7 @@ from audience.profiles.identifiers import (
     Identifier,
     normalise_analytics_visitor_id,
 )
-from audience.uuid_text import parse_uuid
+from audience.uuid_text import parse_uuid, uuid_or_none
 
 MAX_ITEMS = 1000
 MAX_ENTRIES = 10_000
@@ -108,23 +108,27 @@ def parse_items(payload: object, check_email: EmailCheck, *, are_forms: bool = F
 
 
 def _parse_item(position: int, raw: object, check_email: EmailCheck, skipped: list[Skip]) -> Item:
-    where = f"items[{position}]"
+    # Paths are put together for errors only: every public write passes here.
     if not isinstance(raw, dict):
-        _refuse(where, "must be a JSON object")
-    app_id = parse_uuid(raw.get("website_id"), f"{where}.website_id")
+        _refuse(f"items[{position}]", "must be a JSON object")
+    website_id = raw.get("website_id")
+    app_id = uuid_or_none(website_id)
+    if app_id is None:
+        app_id = parse_uuid(website_id, f"items[{position}].website_id")
     attributes = raw.get("attributes")
     if not isinstance(attributes, list):
         _refuse(
-            f"{where}.attributes",
+            f"items[{position}].attributes",
             "is required" if attributes is None else "must be an array of {name, value, action}",
         )
-    identifiers, email_as_given = _parse_identifiers(position, raw, where, check_email, skipped)
+    identifiers, email_as_given = _parse_identifiers(position, raw, check_email, skipped)
     entries = []
     for number, entry in enumerate(attributes):
         try:
             entries.append(parse_entry(number, entry))
         except MalformedEntry as malformed:
-            _refuse(f"{where}.attributes[{number}]{malformed.field}", malformed.problem)
+            where = f"items[{position}].attributes[{number}]{malformed.field}"
+            _refuse(where, malformed.problem)
     return Item(position, app_id, identifiers, email_as_given, tuple(entries))
 
 
@@ -140,38 +144,41 @@ def _parse_form(raw: dict[str, Any], where: str) -> FormSubmission:
 
 
 def _parse_identifiers(
-    position: int,
-    raw: dict[str, Any],
-    where: str,
-    check_email: EmailCheck,
-    skipped: list[Skip],
+    position: int, raw: dict[str, Any], check_email: EmailCheck, skipped: list[Skip]
 ) -> tuple[tuple[Identifier, ...], str | None]:
     found: list[Identifier] = []
     unusable: dict[str, str] = {}
+    email_as_given = None
     for name in IDENTIFIER_NAMES:
         value = raw.get(name)
         if value is None:
             continue
         if not isinstance(value, str):
-            _refuse(f"{where}.{name}", "must be a string")
+            _refuse(f"items[{position}].{name}", "must be a string")
         if not value or value.isspace():
             continue
         if len(value) > MAX_IDENTIFIER_CHARACTERS or "\x00" in value:
             expected = f"must have at most {MAX_IDENTIFIER_CHARACTERS} characters and no NUL"
-            _refuse(f"{where}.{name}", expected)
+            _refuse(f"items[{position}].{name}", expected)
         normal = _normalise(name, value, check_email)
         if normal is None:
             unusable[name] = _EXPECTED[name]
-        else:
-            found.append(Identifier(name, normal))
+            continue
+        found.append(Identifier(name, normal))
+        if name == EMAIL:
+            email_as_given = value.strip()
     if not found:
-        for name, expected in unusable.items():
-            _refuse(f"{where}.{name}", expected)
-        _refuse(where, "needs at least one of " + ", ".join(IDENTIFIER_NAMES))
+        _refuse_identifiers(position, unusable)
     if EMAIL in unusable:
         skipped.append(Skip(position, None, EMAIL, "invalid"))
-    has_email = any(name == EMAIL for name, _ in found)
-    return tuple(found), raw[EMAIL].strip() if has_email else None
+    return tuple(found), email_as_given
+
+
+def _refuse_identifiers(position: int, unusable: Mapping[str, str]) -> NoReturn:
+    """unusable: {identifier_name: what was expected} of what the item has instead."""
+    for name, expected in unusable.items():
+        _refuse(f"items[{position}].{name}", expected)
+    _refuse(f"items[{position}]", "needs at least one of " + ", ".join(IDENTIFIER_NAMES))
 
 
 _EXPECTED = {
@@ -208,11 +215,13 @@ def parse_entry(position: int, raw: object) -> Entry:
         expected = f"must be a string of 1 to {MAX_NAME_CHARACTERS} characters without NUL"
         raise MalformedEntry(".name", "is required" if name is None else expected)
     action = raw.get("action", SET)
+    value = raw.get("value")
+    if action == SET and _is_attribute_value(value):
+        return Entry(position, name, SET, value)
     if not isinstance(action, str) or action not in ACTIONS:
         raise MalformedEntry(".action", "must be one of " + ", ".join(ACTIONS))
     if "value" not in raw and action != ADD:
         raise MalformedEntry(".value", "is required")
-    value = raw.get("value")
     if action == ADD:
         if "value" in raw and not _is_number(value):
             raise MalformedEntry(".value", "must be a number for the action add")
@@ -220,7 +229,7 @@ def parse_entry(position: int, raw: object) -> Entry:
         if not isinstance(value, str) or "\x00" in value:
             problem = f"must be a string without NUL for the action {action}"
             raise MalformedEntry(".value", problem)
-    elif not _is_attribute_value(value):
+    else:
         problem = "must be a string, a finite number or an array of strings, without NUL"
         raise MalformedEntry(".value", problem)
     return Entry(position, name, action, value)

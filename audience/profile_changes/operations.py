@@ -39,17 +39,20 @@ from audience.server.database import raw
 _ERASED_AT_ONCE = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WriteRequest:
-    """One write: its items, taken in then (None: now); strict: any skip refuses it whole."""
+    """One write: its items, taken in then (None: now); strict: any skip refuses it whole.
+
+    app_ids: the apps it writes to.
+    """
 
     items: Items
     is_strict: bool = False
     taken_at: datetime | None = None
+    app_ids: frozenset[str] = field(init=False)
 
-    def app_ids(self) -> set[str]:
-        """The apps it writes to."""
-        return {item.app_id for item in self.items.items}
+    def __post_init__(self) -> None:
+        self.app_ids = frozenset([item.app_id for item in self.items.items])
 
 
 class SkippedStrictly(DomainError):
@@ -202,8 +205,11 @@ async def _load(
     names: dict[str, set[str]] = {}
     for request in requests:
         for item in request.items.items:
-            identifiers.setdefault(item.app_id, set()).update(item.identifiers)
-            names.setdefault(item.app_id, set()).update(entry.name for entry in item.entries)
+            app_id = item.app_id
+            if app_id not in identifiers:
+                identifiers[app_id], names[app_id] = set(), set()
+            identifiers[app_id].update(item.identifiers)
+            names[app_id].update([name for _, name, _, _ in item.entries])
     changes: dict[str, _AppChange] = {}
     for app_id, app in (await storage.load_apps(conn, identifiers, names)).items():
         types = AttributeTypes(known=app.types)
@@ -245,10 +251,10 @@ async def _save(conn: asyncpg.Connection, changes: dict[str, _AppChange], now: d
 
 def _why_not(request: WriteRequest, changes: dict[str, _AppChange]) -> DomainError | None:
     """Why the request is refused before anything is decided, or None."""
-    app_ids = request.app_ids()
+    app_ids = request.app_ids
     if not app_ids <= changes.keys():
         return Forbidden("Forbidden: website_id names no app of this service", path="website_id")
-    if len({changes[app_id].app.organization_id for app_id in app_ids}) > 1:
+    if len(app_ids) > 1 and len({changes[one].app.organization_id for one in app_ids}) > 1:
         message = "website_id: all items of one request must belong to one organization"
         return Invalid(message, path="website_id")
     return None
@@ -258,9 +264,7 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
     refusal = _why_not(request, changes)
     if refusal is not None:
         return refusal
-    groups: dict[str, list[Item]] = {}
-    for item in request.items.items:
-        groups.setdefault(item.app_id, []).append(item)
+    groups = _by_app(request)
     may_fail_late = request.is_strict or len(groups) > 1
     saved = (
         {
@@ -287,6 +291,16 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
     if len(skipped) > 1:
         skipped.sort(key=lambda skip: (skip.item, -1 if skip.entry is None else skip.entry))
     return skipped
+
+
+def _by_app(request: WriteRequest) -> dict[str, Sequence[Item]]:
+    items = request.items.items
+    if len(request.app_ids) == 1:
+        return {items[0].app_id: items}
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(item.app_id, []).append(item)
+    return {**groups}
 
 
 async def erase_some_profiles(conn: AsyncConnection, app_id: str) -> bool:

@@ -38,7 +38,8 @@ SELECT pg_advisory_lock(key)::text FROM unnest($2::bigint[]) AS key
 # process knows to have audiences ($7), and when they may change only where time matters ($8).
 # What is remembered of erased profiles is looked up in apps that have a key for it.
 LOAD_APPS = f"""
-SELECT a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_id,
+SELECT {PROFILE_COLUMNS},
+    a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_id,
     a.blocked_identifier_values, (
         SELECT json_object_agg(d.attribute_name, d.value_type)::text
         FROM unnest($5::uuid[], $6::text[]) AS wanted(app_id, attribute_name)
@@ -51,15 +52,14 @@ SELECT a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_
         WHERE wanted.app_id = a.app_id
     ) AS types, a.audiences_revision::text AS audiences_revision, a.timezone,
     {ERASED_COLUMN} AS erased, a.attribute_consent_type, a.attribute_consent_seconds,
-    {PROFILE_COLUMNS}, NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at,
-    NULL::timestamptz AS changes_at
+    NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at, NULL::timestamptz AS changes_at
 FROM unnest($1::uuid[]) AS asked(app_id)
 CROSS JOIN LATERAL (
     SELECT * FROM apps WHERE app_id = asked.app_id AND is_audience_manager_enabled LIMIT 1
 ) a
 LEFT JOIN profiles p ON false
 UNION ALL
-SELECT ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, {PROFILE_COLUMNS},
+SELECT {PROFILE_COLUMNS}, ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     member.audience_ids, member.matched_at, due.changes_at
 FROM (
     SELECT DISTINCT wanted.app_id, found.profile_id
@@ -135,14 +135,17 @@ async def load_apps(
     Both arguments are by app_id. Apps that do not exist or have the audience manager switched off
     are left out.
     """
-    wanted = [(app_id, *pair) for app_id, pairs in identifiers.items() for pair in pairs]
+    wanted = [(app_id, pair) for app_id, pairs in identifiers.items() for pair in pairs]
     named = [(app_id, name) for app_id, names in attribute_names.items() for name in names]
     known = {app_id: found for app_id in identifiers if (found := known_audiences(app_id))}
     rows = await conn.fetch(
         LOAD_APPS,
         list(identifiers),
-        *([row[column] for row in wanted] for column in range(3)),
-        *([row[column] for row in named] for column in range(2)),
+        [app_id for app_id, _ in wanted],
+        [pair[0] for _, pair in wanted],
+        [pair[1] for _, pair in wanted],
+        [app_id for app_id, _ in named],
+        [name for _, name in named],
         list(known),
         [app_id for app_id, found in known.items() if found.may_change_by_time],
     )
@@ -154,9 +157,10 @@ async def load_apps(
             revision, timezone = row["audiences_revision"], row["timezone"]
             apps[app_id].audiences = await audiences_of(conn, app_id, revision, timezone)
         elif app_id in apps:
-            apps[app_id].profiles.append(profile_of(row))
+            profile = profile_of(row)
+            apps[app_id].profiles.append(profile)
             if app_id in known:
-                apps[app_id].before[str(row["profile_id"])] = _before(row)
+                apps[app_id].before[profile.profile_id] = _before(profile, row)
     for app_id, app in apps.items():
         await _complete(conn, app_id, app, known.get(app_id))
     return apps
@@ -177,9 +181,9 @@ def _gate(row: asyncpg.Record) -> Gate:
     return Gate(row["attribute_consent_type"], timedelta(seconds=seconds) if seconds else None)
 
 
-def _before(row: asyncpg.Record) -> Before:
+def _before(profile: Profile, row: asyncpg.Record) -> Before:
     memberships = memberships_of(row["audience_ids"], row["matched_at"])
-    return Before(row["updated_at"], memberships, row["changes_at"])
+    return Before(profile.updated_at, memberships, row["changes_at"])
 
 
 async def _complete(

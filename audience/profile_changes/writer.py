@@ -56,12 +56,12 @@ class Writer:
         if self._release is not None:
             self._release.cancel()
         async with self._mutex:
-            app_ids = {app_id for request in requests for app_id in request.app_ids()}
+            app_ids = set().union(*[request.app_ids for request in requests])
             async with self._held.use() as conn:
                 has_waited = await self._lock(conn, app_ids)
             everything = [*requests]
             if has_waited:
-                everything += self.take_also(lambda one: one.app_ids() <= self._locked)
+                everything += self.take_also(lambda one: one.app_ids <= self._locked)
             try:
                 return [*await self._write(everything)]
             except Unavailable:
@@ -75,10 +75,11 @@ class Writer:
         """Give the locks to others now, with the next batch, or in a moment."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        is_due = now < self._contended_until or now - self._locked_at > _LONGEST_HOLD_SECONDS
-        if is_due and self.has_waiting():
-            self._is_release_due = True
-        elif is_due:
+        is_contended = now < self._contended_until
+        self._is_release_due = is_contended or now - self._locked_at > _LONGEST_HOLD_SECONDS
+        if self.has_waiting():
+            return
+        if is_contended:
             self._unlock_soon()
         else:
             self._release = loop.call_later(_LINGER_SECONDS, self._unlock_soon)
@@ -116,7 +117,7 @@ class Writer:
 
     async def _write(self, requests: Sequence[WriteRequest]) -> list[WriteResult]:
         counts = Counts()
-        app_ids = {app_id for request in requests for app_id in request.app_ids()}
+        app_ids = set().union(*[request.app_ids for request in requests])
         async with self._held.use() as conn:
             await self._lock(conn, app_ids)
             results = await write_batch(conn, requests, clock.now, counts)

@@ -16,12 +16,19 @@ from audience.profiles.ledger import storage as ledger
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
 
-PROFILE_COLUMNS = """p.profile_id, p.created_at, p.updated_at, p.user_id, p.email, p.email_as_given,
-    p.device_ids, p.analytics_visitor_ids, p.analytics_visitor_id, p.analytics_visitor_seen_at,
-    p.attributes::text AS attributes, p.attribute_written_at::text AS attribute_written_at,
-    p.forms::text AS forms, p.analytics::text AS analytics, p.analytics_at,
-    p.visits::text AS visits, p.goals::text AS goals, p.ecommerce::text AS ecommerce,
-    p.generic::text AS generic, p.consents::text AS consents, p.consents_at"""
+# What most profiles have nothing of comes in one column, null when it is all empty. `profile_of`
+# takes the columns by their places: a statement begins with them.
+PROFILE_COLUMNS = """p.profile_id::text, p.created_at, p.updated_at, p.user_id, p.email,
+    p.email_as_given, p.device_ids, p.analytics_visitor_ids, p.analytics_visitor_id,
+    p.analytics_visitor_seen_at, p.attributes::text, p.attribute_written_at::text, p.analytics_at,
+    p.consents_at,
+    CASE WHEN (p.forms, p.analytics, p.visits, p.goals, p.ecommerce, p.generic, p.consents)
+        IS DISTINCT FROM ('{}'::jsonb, '{}'::jsonb, '{}'::jsonb, '{}'::jsonb, '{}'::jsonb,
+            '{}'::jsonb, '{}'::jsonb)
+        THEN jsonb_build_array(p.forms, p.analytics, p.visits, p.goals, p.ecommerce, p.generic,
+            p.consents)::text
+    END"""
+_PROFILE_COLUMN_COUNT = 15
 
 # Keys are taken in the order given, so that two transactions never wait for each other.
 LOCK_APPS = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
@@ -79,14 +86,14 @@ ON CONFLICT (app_id, profile_id) DO UPDATE SET
 """
 
 TOUCH_PROFILES = """
-UPDATE profiles p SET updated_at = touched.updated_at, email_as_given = touched.email_as_given,
+UPDATE profiles p SET updated_at = $3::timestamptz, email_as_given = touched.email_as_given,
     analytics_visitor_id = touched.analytics_visitor_id,
-    analytics_visitor_seen_at = touched.analytics_visitor_seen_at,
+    analytics_visitor_seen_at =
+        CASE WHEN touched.is_seen THEN $3 ELSE p.analytics_visitor_seen_at END,
     attributes = touched.attributes, attribute_written_at = touched.attribute_written_at
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::timestamptz[],
-    $7::jsonb[], $8::jsonb[])
-    AS touched(app_id, profile_id, updated_at, email_as_given, analytics_visitor_id,
-        analytics_visitor_seen_at, attributes, attribute_written_at)
+FROM unnest($1::uuid[], $2::uuid[], $4::text[], $5::text[], $6::boolean[], $7::jsonb[], $8::jsonb[])
+    AS touched(app_id, profile_id, email_as_given, analytics_visitor_id, is_seen, attributes,
+        attribute_written_at)
 WHERE p.app_id = touched.app_id AND p.profile_id = touched.profile_id
 """
 
@@ -193,22 +200,24 @@ async def touch_profiles(conn: asyncpg.Connection, sets: Mapping[str, ProfileSet
         await conn.execute(TOUCH_PROFILES, *columns)
 
 
-def touch_columns(sets: Mapping[str, ProfileSet]) -> list[list[Any]]:
-    """The parameters of TOUCH_PROFILES: one list a column."""
-    touched = [
-        (app_id, profiles.profiles[key])
-        for app_id, profiles in sets.items()
-        for key in profiles.touched_profile_ids - profiles.changed_profile_ids
-    ]
+def touch_columns(sets: Mapping[str, ProfileSet]) -> list[Any]:
+    """The parameters of TOUCH_PROFILES: a list a column, and one moment for all."""
+    touched: list[Profile] = []
+    app_ids: list[str] = []
+    for app_id, profiles in sets.items():
+        ids = profiles.touched_profile_ids - profiles.changed_profile_ids
+        touched += [profiles.profiles[key] for key in ids]
+        app_ids += [app_id] * len(ids)
+    now = touched[0].updated_at if touched else None
     return [
-        [app_id for app_id, _ in touched],
-        [p.profile_id for _, p in touched],
-        [p.updated_at for _, p in touched],
-        [p.email_as_given for _, p in touched],
-        [p.analytics_visitor_id for _, p in touched],
-        [p.analytics_visitor_seen_at for _, p in touched],
-        [_json(p.attributes) for _, p in touched],
-        [_json(p.attribute_written_at) for _, p in touched],
+        app_ids,
+        [p.profile_id for p in touched],
+        now,
+        [p.email_as_given for p in touched],
+        [p.analytics_visitor_id for p in touched],
+        [p.analytics_visitor_seen_at == now for p in touched],
+        [_json(p.attributes) for p in touched],
+        [_json(p.attribute_written_at) for p in touched],
     ]
 
 
@@ -220,39 +229,38 @@ async def delete_profiles(
 
 
 def profile_of(row: asyncpg.Record) -> Profile:
-    """The profile of a row with the columns PROFILE_COLUMNS."""
-    attributes = row["attributes"]
-    return Profile(
-        profile_id=str(row["profile_id"]),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        user_id=row["user_id"],
-        email=row["email"],
-        email_as_given=row["email_as_given"],
-        device_ids=row["device_ids"],
-        analytics_visitor_ids=row["analytics_visitor_ids"],
-        analytics_visitor_id=row["analytics_visitor_id"],
-        analytics_visitor_seen_at=row["analytics_visitor_seen_at"],
-        attributes=orjson.loads(attributes),
-        attribute_written_at=orjson.loads(row["attribute_written_at"]),
-        forms=_facts(row["forms"]),
-        analytics=_facts(row["analytics"]),
-        analytics_at=row["analytics_at"],
-        visits=_facts(row["visits"]),
-        goals=_facts(row["goals"]),
-        ecommerce=_facts(row["ecommerce"]),
-        generic=_facts(row["generic"]),
-        consents=_facts(row["consents"]),
-        consents_at=row["consents_at"],
+    """The profile of a row that begins with PROFILE_COLUMNS."""
+    (profile_id, created_at, updated_at, user_id, email, email_as_given, *rest) = row[:10]
+    (device_ids, analytics_visitor_ids, analytics_visitor_id, analytics_visitor_seen_at) = rest
+    attributes, written_at, analytics_at, consents_at, facts = row[10:_PROFILE_COLUMN_COUNT]
+    profile = Profile(
+        profile_id,
+        created_at,
+        updated_at,
+        user_id,
+        email,
+        email_as_given,
+        device_ids,
+        analytics_visitor_ids,
+        analytics_visitor_id,
+        analytics_visitor_seen_at,
+        orjson.loads(attributes),
+        orjson.loads(written_at),
+        analytics_at=analytics_at,
+        consents_at=consents_at,
         stored_bytes=len(attributes),
     )
-
-
-def _facts(text: str) -> dict[str, Any]:
-    if text == "{}":
-        return {}
-    facts: dict[str, Any] = orjson.loads(text)
-    return facts
+    if facts is not None:
+        (
+            profile.forms,
+            profile.analytics,
+            profile.visits,
+            profile.goals,
+            profile.ecommerce,
+            profile.generic,
+            profile.consents,
+        ) = orjson.loads(facts)
+    return profile
 
 
 def _json(value: object) -> str:
