@@ -7,8 +7,8 @@ from aiohttp import web
 
 from audience.profile_changes.emails import email_check
 from audience.profile_changes.items import Skip, parse_items
-from audience.profile_changes.operations import SkippedStrictly, WriteRequest
 from audience.profile_changes.public_schemas import AttributesItem, FormItem, SkippedEntries
+from audience.profile_changes.write_request import SkippedStrictly, WriteRequest
 from audience.profile_changes.writer import Writer
 from audience.server import metrics
 from audience.server.batcher import Batcher

@@ -17,7 +17,7 @@ from audience.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
 from audience.profile_changes import storage
 from audience.profile_changes.admission import admit
 from audience.profile_changes.decide import AttributeTypes, modify_attributes
-from audience.profile_changes.items import Item, Items, Skip
+from audience.profile_changes.items import Item, Skip
 from audience.profile_changes.save import save_changes
 from audience.profile_changes.storage import LoadedApp
 from audience.profile_changes.visitor_consents import (
@@ -27,6 +27,7 @@ from audience.profile_changes.visitor_consents import (
     load_holder,
     set_consents,
 )
+from audience.profile_changes.write_request import SkippedStrictly, WriteRequest
 from audience.profiles import storage as profile_storage
 from audience.profiles.identifiers import Identifier
 from audience.profiles.ledger import storage as ledger
@@ -37,33 +38,6 @@ from audience.server.clock import new_id
 from audience.server.database import raw
 
 _ERASED_AT_ONCE = 1000
-
-
-@dataclass(slots=True)
-class WriteRequest:
-    """One write: its items, taken in then (None: now); strict: any skip refuses it whole.
-
-    app_ids: the apps it writes to.
-    """
-
-    items: Items
-    is_strict: bool = False
-    taken_at: datetime | None = None
-    app_ids: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.app_ids = frozenset([item.app_id for item in self.items.items])
-
-
-class SkippedStrictly(DomainError):
-    """A strict request had entries to skip: nothing of it was applied (decision 1)."""
-
-    code = "skipped"
-
-    def __init__(self, skipped: Sequence[Skip]) -> None:
-        """skipped: what would have been skipped, in order."""
-        super().__init__("entries were skipped")
-        self.skipped = list(skipped)
 
 
 @dataclass(slots=True)

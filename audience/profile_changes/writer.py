@@ -9,7 +9,8 @@ import asyncpg
 from audience.errors import Unavailable
 from audience.profile_changes import storage
 from audience.profile_changes.items import Skip
-from audience.profile_changes.operations import Counts, WriteRequest, WriteResult, write_batch
+from audience.profile_changes.operations import Counts, WriteResult, write_batch
+from audience.profile_changes.write_request import WriteRequest
 from audience.server import clock, metrics
 from audience.server.database import HeldConnection
 

@@ -222,7 +222,7 @@ async def test_import_that_can_not_be_applied_fails_and_lets_others_pass(
     genuine = apply.write_batch
 
     async def poisoned(conn: Any, requests: Any, *rest: Any) -> Any:
-        if requests[0].app_ids() == {app.app_id}:
+        if requests[0].app_ids == {app.app_id}:
             raise ZeroDivisionError
         return await genuine(conn, requests, *rest)
 

@@ -11,7 +11,8 @@ from audience.errors import DomainError
 from audience.profile_changes.imports import storage
 from audience.profile_changes.imports.rows import RowError
 from audience.profile_changes.items import Item, Items
-from audience.profile_changes.operations import Counts, WriteRequest, WriteResult, write_batch
+from audience.profile_changes.operations import Counts, WriteResult, write_batch
+from audience.profile_changes.write_request import WriteRequest
 from audience.profiles.storage import lock_apps
 from audience.server import clock
 from audience.server.database import CONNECTION_ERRORS, Database, raw
