@@ -11,6 +11,7 @@ from audience.errors import Conflict
 from audience.server.clock import new_id
 from audience.server.settings import Settings
 from consent.data_subject_requests import lifecycle, storage
+from consent.data_subject_requests.execution import storage as executions
 from consent.data_subject_requests.mails.operations import Letter, queue_mail
 from consent.data_subject_requests.mails.storage import Mail
 from consent.data_subject_requests.operations import move_request, note_event
@@ -63,7 +64,7 @@ async def change_request(
     """The request with another status, note or assignee; its row must be locked.
 
     given: as `schemas.RequestChange` has it. A requester whose e-mail is proved is told of a
-    rejection.  Errors: Conflict for a move that is not allowed.
+    rejection.  Errors: Conflict for a move that is not allowed, and while a job executes it.
     """
     note, assignee = (given.get(name, getattr(request, name)) or None for name in _FREE_TEXTS)
     changed = replace(request, note=note, assignee=assignee)
@@ -75,11 +76,19 @@ async def change_request(
     status = given.get("status")
     if status is None or status == changed.status:
         return changed
+    if changed.status == lifecycle.IN_PROGRESS and await _is_executing(conn, changed):
+        message = "the request is being executed: it moves on by itself when that is done"
+        raise Conflict(message, code="executing", path="status")
     reason = given.get("reason")
     moved = await move_request(conn, changed, status, actor=actor, now=now, detail=reason)
     if status == lifecycle.REJECTED:
         await _tell(conn, moved, REJECTION, reason, now)
     return moved
+
+
+async def _is_executing(conn: AsyncConnection, request: DataSubjectRequest) -> bool:
+    execution = await executions.find_execution(conn, request.app_id, request.request_id)
+    return execution is not None and execution.completed_at is None
 
 
 async def extend_request(

@@ -12,6 +12,7 @@ from audience.server.keys import DATABASE
 from audience.server.settings import Settings
 from consent.data_subject_requests import lifecycle
 from consent.data_subject_requests import storage as requests
+from consent.data_subject_requests.execution.person_requests.storage import empty_execution
 from consent.data_subject_requests.mails.operations import Letter, queue_mail
 from consent.data_subject_requests.mails.storage import Mail
 from consent.data_subject_requests.operations import SYSTEM, move_request, note_event
@@ -55,6 +56,7 @@ async def forget_some(app: web.Application) -> bool:
             if request.status == lifecycle.UNVERIFIED:
                 await move_request(conn, request, lifecycle.CANCELLED, actor=SYSTEM, now=now)
             await storage.erase_personal_content(conn, request, now)
+            await empty_execution(conn, request)
             await note_event(conn, request, "content_erased", actor=SYSTEM, now=now)
     return len(found) == _STEP
 

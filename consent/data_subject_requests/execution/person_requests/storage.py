@@ -62,11 +62,17 @@ async def count_requests_of(conn: AsyncConnection, request: DataSubjectRequest) 
 
 async def erase_traces(conn: AsyncConnection, request: DataSubjectRequest) -> None:
     """Remove mails to the request's e-mail that belong to no request, and keys of corrections."""
-    app_id, request_id = UUID(request.app_id), UUID(request.request_id)
     if request.email is not None:
+        app_id = UUID(request.app_id)
         await conn.execute(
             delete(mails).where(mails.c.app_id == app_id, mails.c.recipient == request.email)
         )
+    await empty_execution(conn, request)
+
+
+async def empty_execution(conn: AsyncConnection, request: DataSubjectRequest) -> None:
+    """Remove what the request's finished execution still holds: keys of corrections."""
+    app_id, request_id = UUID(request.app_id), UUID(request.request_id)
     executions = data_subject_executions
     await conn.execute(
         update(executions)
