@@ -31,6 +31,8 @@ CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    # A message nobody waited for: the server ended an idle connection.
+    asyncpg.InternalClientError,
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
     asyncpg.ReadOnlySQLTransactionError,
