@@ -11,6 +11,7 @@ from consent.cli.attributes import attributes
 from consent.cli.command import database, helpful_errors
 from consent.cli.consents import consents
 from consent.cli.credentials import credentials, keys
+from consent.cli.privacy import privacy
 from consent.cli.profiles import profiles
 from consent.serve import run_service
 
@@ -25,6 +26,7 @@ def main() -> None:
     Make an app:       audience-consent apps create --name "My shop"
     Show an attribute: audience-consent attributes allow --app UUID --name color
     Look somebody up:  audience-consent profiles get --app UUID --identifier user_id --value jbond
+    Erase somebody:    audience-consent privacy erase --app UUID --email jane@example.com
     Let a client in:   audience-consent credentials create --name "Reports" --scope read
 
     Settings come from the environment: DATABASE_URL (unset: an embedded PostgreSQL in DATA_DIR),
@@ -60,5 +62,5 @@ def migrate() -> None:
     click.echo(f"The database is at migration {migrations.head_revision()}.", err=True)
 
 
-for group in (apps, attributes, consents, credentials, keys, profiles):
+for group in (apps, attributes, consents, credentials, keys, privacy, profiles):
     main.add_command(group)

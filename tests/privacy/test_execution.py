@@ -17,64 +17,13 @@ from tests.conftest import App, MakeClient
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.mailbox import body_of
-
-VISITOR = "fedcba98deadbeef"
-NEIGHBOUR_VISITOR = "0123456789abcdef"
-CONSENT_VISITOR = "0a1b2c3d-0000-4000-8000-000000000001"
-NEIGHBOUR_CONSENT_VISITOR = "0a1b2c3d-0000-4000-8000-000000000002"
-JANE = {"email": "jane@shop.example", "user_id": "marker-jane", "analytics_visitor_id": VISITOR}
-MARKERS = (
-    "jane@shop.example",
-    "marker-jane",
-    "marker-value",
-    "marker-wish",
-    VISITOR,
-    CONSENT_VISITOR,
+from tests.privacy.people import (
+    JANE,
+    MARKERS,
+    NEIGHBOUR_VISITOR,
+    make_people,
+    verified_request,
 )
-
-
-async def _decide(office: Office, consent_visitor: str, visitor: str, status: int) -> None:
-    body = {
-        "visitorId": consent_visitor,
-        "websiteId": office.app_id,
-        "hostname": "shop.example",
-        "event": "consent_change",
-        "consents": {"analytics": {"status": status}},
-        "cookies": f"_pk_id.{office.app_id}.1fff={visitor}.1.2.3",
-    }
-    answer = await office.service.post("/consent/collect", json=body)
-    assert answer.status == 204, await answer.text()
-
-
-async def _make_people(app: App, office: Office) -> None:
-    """Jane with everything there is, and a neighbour who has the same."""
-    color = [{"name": "color", "value": "marker-value"}, {"name": "age", "value": 47}]
-    await app.write({"analytics_visitor_id": VISITOR, "attributes": color})
-    await app.write({**JANE})
-    await app.write({"device_id": "marker-jane-device", "email": "jane@shop.example"})
-    await app.write(
-        {
-            "email": "neighbour@shop.example",
-            "analytics_visitor_id": NEIGHBOUR_VISITOR,
-            "attributes": [{"name": "color", "value": "neighbour-value"}],
-        }
-    )
-    await _decide(office, CONSENT_VISITOR, VISITOR, 1)
-    await _decide(office, CONSENT_VISITOR, VISITOR, 0)
-    await _decide(office, NEIGHBOUR_CONSENT_VISITOR, NEIGHBOUR_VISITOR, 1)
-
-
-async def _request(office: Office, event: str, **members: Any) -> str:
-    """A verified request of Jane's; the browser claims the neighbour's analytics ID."""
-    text = {"userRequestedInfo": "marker-wish"}
-    status, body = await office.submit("jane@shop.example", event, **{**text, **members})
-    assert status == 204, body
-    request_id = await office.rows.fetchval(
-        "SELECT max(request_id::text) FROM data_subject_requests WHERE app_id = $1", office.app_id
-    )
-    assert (await office.act(request_id, "verify", reason="passport seen"))[0] == 200
-    await office.deliver()
-    return str(request_id)
 
 
 async def _run(office: Office) -> int:
@@ -119,8 +68,8 @@ def _link_in(mail: Any) -> str:
 async def test_an_access_export_holds_everything_of_the_person_and_nothing_of_a_neighbour(
     app: App, office: Office
 ) -> None:
-    await _make_people(app, office)
-    request_id = await _request(office, "view_data")
+    await make_people(app, office)
+    request_id = await verified_request(office, "view_data")
     done = await _execute(office, request_id)
     assert (await office.get(request_id))["status"] == "resolved"
     (mail,) = await office.deliver()
@@ -154,7 +103,7 @@ async def test_texts_seen_and_merges_are_in_the_export(app: App, office: Office)
     await app.write({"device_id": "d", "attributes": [{"name": "before", "value": "merge"}]})
     await app.write({"email": "jane@shop.example"})
     await app.write({"email": "jane@shop.example", "device_id": "d"})
-    request_id = await _request(office, "view_data")
+    request_id = await verified_request(office, "view_data")
     await _execute(office, request_id)
     (mail,) = await office.deliver()
     _, data, page = await _download(office, _link_in(mail))
@@ -167,7 +116,7 @@ async def test_an_export_shows_markup_as_text(app: App, office: Office) -> None:
     value = "<script>alert('x')</script>"
     entries = [{"name": "<b>", "value": value}]
     await app.write({"email": "jane@shop.example", "attributes": entries})
-    await _execute(office, await _request(office, "view_data"))
+    await _execute(office, await verified_request(office, "view_data"))
     (mail,) = await office.deliver()
     _, data, page = await _download(office, _link_in(mail))
     assert data["profiles"][0]["attributes"][0]["value"] == value
@@ -178,8 +127,8 @@ async def test_an_export_shows_markup_as_text(app: App, office: Office) -> None:
 async def test_a_download_link_works_for_seven_days_and_is_counted(
     app: App, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await _make_people(app, office)
-    request_id = await _request(office, "view_data")
+    await make_people(app, office)
+    request_id = await verified_request(office, "view_data")
     await _execute(office, request_id)
     (mail,) = await office.deliver()
     link = _link_in(mail)
@@ -206,8 +155,8 @@ async def test_a_download_link_works_for_seven_days_and_is_counted(
 async def test_the_team_downloads_an_export_for_an_answer_by_letter(
     app: App, office: Office, make_client: MakeClient
 ) -> None:
-    await _make_people(app, office)
-    request_id = await _request(office, "view_data")
+    await make_people(app, office)
+    request_id = await verified_request(office, "view_data")
     path = f"{REQUESTS}/{request_id}/export"
     assert (await office.team.get(path))[0] == 404
     await _execute(office, request_id)
@@ -231,8 +180,8 @@ async def test_the_team_downloads_an_export_for_an_answer_by_letter(
 async def test_a_rectification_leaves_only_hashes_in_the_audit_log(
     app: App, office: Office
 ) -> None:
-    await _make_people(app, office)
-    request_id = await _request(office, "change_data")
+    await make_people(app, office)
+    request_id = await verified_request(office, "change_data")
     await _execute(
         office,
         request_id,
@@ -260,8 +209,8 @@ async def test_a_rectification_leaves_only_hashes_in_the_audit_log(
 async def test_a_correction_that_is_not_possible_gives_the_request_back(
     app: App, office: Office
 ) -> None:
-    await _make_people(app, office)
-    request_id = await _request(office, "change_data")
+    await make_people(app, office)
+    request_id = await verified_request(office, "change_data")
     taken = [{"identifier_name": "email", "new_value": "neighbour@shop.example"}]
     assert (await office.act(request_id, "execute", identifiers=taken))[0] == 202
     await _run(office)
@@ -276,12 +225,12 @@ async def test_a_correction_that_is_not_possible_gives_the_request_back(
 async def test_an_erasure_leaves_no_marker_in_the_database(
     app: App, office: Office, database_url: str
 ) -> None:
-    await _make_people(app, office)
-    view = await _request(office, "view_data")
+    await make_people(app, office)
+    view = await verified_request(office, "view_data")
     await _execute(office, view)
     await office.deliver()
     waiting = await office.ask("jane@shop.example", "view_data")
-    request_id = await _request(office, "delete_data")
+    request_id = await verified_request(office, "delete_data")
     assert set(found_in_dump(database_url, MARKERS)) == set(MARKERS)
     history = await app.rows.fetch("SELECT * FROM consent_decisions ORDER BY sequence")
     status, preview = await office.team.get(f"{REQUESTS}/{request_id}/preview")
@@ -302,8 +251,8 @@ async def test_an_erasure_leaves_no_marker_in_the_database(
 
 
 async def test_a_receipt_is_verifiable_and_names_nobody(app: App, office: Office) -> None:
-    await _make_people(app, office)
-    request_id = await _request(office, "delete_data")
+    await make_people(app, office)
+    request_id = await verified_request(office, "delete_data")
     path = f"{REQUESTS}/{request_id}/receipt"
     assert (await office.team.get(path))[0] == 409
     await _execute(office, request_id)
@@ -324,7 +273,7 @@ async def test_a_receipt_is_verifiable_and_names_nobody(app: App, office: Office
 
 
 async def test_nothing_is_executed_before_verification(app: App, office: Office) -> None:
-    await _make_people(app, office)
+    await make_people(app, office)
     request_id = await office.ask("jane@shop.example", "delete_data")
     status, body = await office.act(request_id, "execute")
     assert (status, body["errors"][0]["code"]) == (409, "not_verified")
@@ -335,7 +284,7 @@ async def test_nothing_is_executed_before_verification(app: App, office: Office)
 
 
 async def test_a_request_is_executed_once(office: Office) -> None:
-    request_id = await _request(office, "delete_data")
+    request_id = await verified_request(office, "delete_data")
     assert (await office.act(request_id, "execute"))[0] == 202
     status, body = await office.act(request_id, "execute")
     assert (status, body["errors"][0]["code"]) == (409, "already_executed")
@@ -346,8 +295,8 @@ async def test_a_request_is_executed_once(office: Office) -> None:
 async def test_a_claimed_visitor_id_counts_only_when_the_team_confirms_it(
     app: App, office: Office
 ) -> None:
-    await _make_people(app, office)
-    request_id = await _request(office, "view_data")
+    await make_people(app, office)
+    request_id = await verified_request(office, "view_data")
     path = f"{REQUESTS}/{request_id}/preview"
     _, body = await office.team.get(path)
     assert body["data"]["attributes"]["counts"]["profiles"] == 1
@@ -369,7 +318,7 @@ async def test_a_claimed_visitor_id_counts_only_when_the_team_confirms_it(
 async def test_wrong_instructions_are_named(
     office: Office, event: str, instructions: dict[str, Any], pointer: str
 ) -> None:
-    request_id = await _request(office, event)
+    request_id = await verified_request(office, event)
     status, body = await office.act(request_id, "execute", **instructions)
     assert status == 400
     assert pointer in str([error["source"]["pointer"] for error in body["errors"]])
