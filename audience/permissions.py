@@ -32,6 +32,10 @@ PERMISSIONS: dict[str, str] = {
     "import_profiles": WRITE,
     "list_imports": READ,
     "get_import": READ,
+    # Attributes
+    "list_attributes": READ,
+    "create_attribute": WRITE,
+    "update_attribute": WRITE,
     # Facts of the analytics system
     "add_facts": WRITE,
     # Audit log

@@ -9,6 +9,8 @@ from audience.apps import handlers as apps
 from audience.apps.audit import handlers as audit
 from audience.apps.authorization import authorized
 from audience.apps.tokens import handlers as tokens
+from audience.attributes.catalogue import handlers as attributes
+from audience.attributes.statistics import jobs as attribute_statistics
 from audience.audiences import handlers as audiences
 from audience.audiences.catalogue import handlers as catalogue
 from audience.audiences.insight import handlers as insight
@@ -23,6 +25,8 @@ from audience.profile_changes.erasure import operations as erasure
 from audience.profile_changes.imports import apply as imports_apply
 from audience.profile_changes.imports import handlers as imports
 from audience.profile_changes.imports import jobs as imports_jobs
+from audience.profile_changes.type_conversions import handlers as type_conversions
+from audience.profile_changes.type_conversions import jobs as type_conversions_jobs
 from audience.profiles import handlers as profiles
 from audience.profiles.authorized import handlers as profile_reads
 from audience.profiles.export import handlers as export
@@ -98,6 +102,10 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("PUT", f"{_API}/audiences/{{audience_id}}", catalogue.replace_audience),
     ("DELETE", f"{_API}/audiences/{{audience_id}}", catalogue.delete_audience),
     ("POST", f"{_API}/audiences/{{audience_id}}/explain", insight.explain_audience),
+    ("GET", f"{_API}/attributes", attributes.list_attributes),
+    ("POST", f"{_API}/attributes", type_conversions.create_attribute),
+    ("PATCH", f"{_API}/attributes", type_conversions.update_attribute),
+    ("PATCH", f"{_API}/attributes/{{attribute_id}}", type_conversions.update_attribute),
     ("POST", f"{_API}/analytics", analytics_facts.add_facts),
     ("POST", f"{_API}/profiles", export.export_profiles),
     ("GET", f"{_API}/profiles/get", profile_reads.find_profiles),
@@ -116,6 +124,8 @@ JOBS: tuple[Job, ...] = (
     Job("erase deleted apps", 5, deletion.erase_deleted_app),
     Job("finish erasures", 5, erasure.finish_erasures),
     Job("apply imports", 2, imports_jobs.apply_imports),
+    Job("convert attributes", 2, type_conversions_jobs.convert_attributes),
+    Job("count attributes", 30, attribute_statistics.count_due_attributes),
     *AUDIENCE_JOBS,
 )
 

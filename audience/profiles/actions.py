@@ -71,6 +71,18 @@ def value_type_of(value: AttributeValue) -> ValueType:
     return "numeric" if isinstance(value, int | float) else "text"
 
 
+def convert_value(value: AttributeValue, value_type: ValueType) -> AttributeValue | None:
+    """The value as one of the type, None when it can't be one.
+
+    A number becomes its text; a text, also as the only one of a list, the number it spells.
+    """
+    if value_type == "text":
+        return str(value) if isinstance(value, int | float) else value
+    if isinstance(value, list):
+        return convert_value(value[0], value_type) if len(value) == 1 else None
+    return parse_decimal(value) if isinstance(value, str) else value
+
+
 def apply_action(
     stored: AttributeValue | None,
     value_type: ValueType | None,
@@ -121,9 +133,10 @@ def _add(
 ) -> Outcome:
     if value_type == "text":
         return _MISMATCH
-    base = 0 if stored is None else stored
+    # Only while the attribute's type is being converted there is a text stored.
+    base = 0 if stored is None else convert_value(stored, "numeric") or 0
     operand = 1 if value is None else value
-    assert isinstance(base, int | float)  # noqa: S101 - the app-wide type is numeric
+    assert isinstance(base, int | float)  # noqa: S101 - converted above; narrows the type
     assert isinstance(operand, int | float)  # noqa: S101 - checked by items.py
     # IEEE double arithmetic, as every client has it (C2.17).
     total = float(base) + float(operand)
@@ -137,11 +150,13 @@ def _list_add(stored: AttributeValue | None, value: str) -> Outcome:
         return _TOO_LONG
     if stored is None:
         return ([value], None)
+    # Only while the attribute's type is being converted there is a number stored.
+    stored = convert_value(stored, "text")
     if isinstance(stored, list):
         if value in stored:
             return _NOTHING
         return _LIMIT if len(stored) >= MAX_LIST_ITEMS else ([*stored, value], None)
-    assert isinstance(stored, str)  # noqa: S101 - the app-wide type is text
+    assert isinstance(stored, str)  # noqa: S101 - converted above; narrows the type
     return (([stored] if stored == value else [stored, value]), None)
 
 
@@ -151,4 +166,5 @@ def _list_remove(stored: AttributeValue | None, value: str) -> Outcome:
             return _NOTHING
         rest = [text for text in stored if text != value]
         return (rest, None) if rest else _REMOVE
-    return _REMOVE if stored == value else _NOTHING
+    is_equal = stored is not None and convert_value(stored, "text") == value
+    return _REMOVE if is_equal else _NOTHING

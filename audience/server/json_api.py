@@ -115,19 +115,25 @@ async def read_resource(
     D4.10). is_partial: attributes may be left out.
     Errors: UnsupportedType, InvalidFields with pointers into the document, TooLarge.
     """
-    _check_media_type(request)
-    document = await read_json(request)
-    data = document.get("data") if isinstance(document, dict) else None
-    if not isinstance(data, dict):
-        raise InvalidFields([("/data", "data must be an object {type, attributes}")])
-    if data.get("type") != kind:
-        raise InvalidFields([("/data/type", f"type must be {kind!r}")])
+    data = await _read_data(request, kind)
     given_id = data.get("id")
     if resource_id is not None and given_id != resource_id and (is_partial or given_id is not None):
         raise InvalidFields([("/data/id", "id must be the id in the path")])
-    request[POINTER_PREFIX] = "/data/attributes"
-    attributes = data.get("attributes", {})
-    return _load(schema(partial=is_partial), attributes, "/data/attributes")
+    return _load_attributes(data, schema, is_partial=is_partial)
+
+
+async def read_named_resource(
+    request: web.Request, kind: str, schema: type[Schema]
+) -> tuple[str, dict[str, Any]]:
+    """(id, attributes) of a document whose path has no id; attributes may be left out.
+
+    Errors: as `read_resource`.
+    """
+    data = await _read_data(request, kind)
+    given_id = data.get("id")
+    if not isinstance(given_id, str):
+        raise InvalidFields([("/data/id", "id must be a text")])
+    return given_id, _load_attributes(data, schema, is_partial=True)
 
 
 def read_query(request: web.Request, schema: type[Schema]) -> dict[str, Any]:
@@ -184,6 +190,25 @@ def _source(request: web.Request, error: DomainError, path: str | None) -> dict[
         return {"pointer": path}
     steps = re.sub(r"\[(\d+)\]", r".\1", path).split(".")
     return {"pointer": "/".join([request.get(POINTER_PREFIX, ""), *steps])}
+
+
+async def _read_data(request: web.Request, kind: str) -> dict[str, Any]:
+    """The resource of the document, its type checked."""
+    _check_media_type(request)
+    document = await read_json(request)
+    data = document.get("data") if isinstance(document, dict) else None
+    if not isinstance(data, dict):
+        raise InvalidFields([("/data", "data must be an object {type, attributes}")])
+    if data.get("type") != kind:
+        raise InvalidFields([("/data/type", f"type must be {kind!r}")])
+    request[POINTER_PREFIX] = "/data/attributes"
+    return data
+
+
+def _load_attributes(
+    data: dict[str, Any], schema: type[Schema], *, is_partial: bool
+) -> dict[str, Any]:
+    return _load(schema(partial=is_partial), data.get("attributes", {}), "/data/attributes")
 
 
 def _check_media_type(request: web.Request) -> None:

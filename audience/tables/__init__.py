@@ -7,7 +7,13 @@ such an index makes the planner scan a whole app that is younger than the table'
 
 from audience.tables.access import api_credentials, audit_entries, signing_keys
 from audience.tables.apps import apps, organizations
-from audience.tables.attributes import attribute_definitions, attribute_whitelist
+from audience.tables.attributes import (
+    attribute_conversions,
+    attribute_counts,
+    attribute_definitions,
+    attribute_statistics,
+    attribute_whitelist,
+)
 from audience.tables.audiences import (
     audience_count_snapshots,
     audience_members,
@@ -28,7 +34,10 @@ from audience.tables.profiles import (
 __all__ = [
     "api_credentials",
     "apps",
+    "attribute_conversions",
+    "attribute_counts",
     "attribute_definitions",
+    "attribute_statistics",
     "attribute_whitelist",
     "audience_count_snapshots",
     "audience_members",

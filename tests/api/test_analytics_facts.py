@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from audience.apps.deletion import erase_deleted_app
-from audience.profile_changes.analytics_facts.facts import ANALYTICS_KEYS
+from audience.attributes.analytics_keys import ANALYTICS_KEYS
 from tests.conftest import App, Authorized, MakeApp, MakeClient
 
 FACTS = "/api/audiences/v1/analytics/"

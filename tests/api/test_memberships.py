@@ -9,7 +9,7 @@ import pytest
 from audience import public
 from audience.audiences.memberships import cache
 from audience.profile_changes import storage as change_storage
-from audience.profile_changes.operations import undo_merge_by_id
+from audience.profile_changes.curation.undo import undo_merge_by_id
 from tests.api.audience_api import Audiences, group, leaf
 from tests.api.test_writes_share_a_batch import Recorder, recorded
 from tests.conftest import App, Authorized, MakeApp

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from audience.errors import Conflict, NotFound
-from audience.profile_changes.operations import undo_merge_by_id
+from audience.profile_changes.curation.undo import undo_merge_by_id
 from audience.profiles.ledger import storage as ledger
 from audience.server import clock
 from audience.server.database import raw

@@ -6,7 +6,7 @@ import pytest
 
 from audience import public
 from audience.errors import Conflict, DomainError, Invalid
-from audience.profile_changes.operations import undo_merge_by_id
+from audience.profile_changes.curation.undo import undo_merge_by_id
 from audience.public import AttributeChange, Identifier, IdentifierChange
 from audience.server import clock
 from audience.server.database import raw

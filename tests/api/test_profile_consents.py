@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from audience import public
-from audience.profile_changes.operations import undo_merge_by_id
+from audience.profile_changes.curation.undo import undo_merge_by_id
 from consent.decisions.operations import find_visitor_consents
 from tests.conftest import App
 

@@ -14,34 +14,6 @@ from audience.profiles.actions import LIMIT, normalise_number
 from audience.profiles.identifiers import Identifier
 from audience.profiles.profile import Facts, Profile, timestamp_text
 
-#: The documented analytics attributes (contract B10.1); `referer` with one r.
-ANALYTICS_KEYS = (
-    "browser_name",
-    "browser_version",
-    "browser_language",
-    "device_brand",
-    "device_model",
-    "device_type",
-    "os",
-    "os_version",
-    "continent",
-    "country",
-    "region",
-    "city",
-    "organization",
-    "provider",
-    "metro_code",
-    "campaign_name",
-    "campaign_keyword",
-    "campaign_source",
-    "campaign_medium",
-    "campaign_content",
-    "campaign_id",
-    "referer_type",
-    "referer_url",
-    "referer_name",
-    "referer_keyword",
-)
 #: The pseudo goal with the sums of all goals (contract B12).
 ALL_GOALS = "all"
 MAX_GOALS_PER_PROFILE = 200

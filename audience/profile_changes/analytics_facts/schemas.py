@@ -5,7 +5,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from audience.profile_changes.analytics_facts.facts import ALL_GOALS, ANALYTICS_KEYS
+from audience.attributes.analytics_keys import ANALYTICS_KEYS
+from audience.profile_changes.analytics_facts.facts import ALL_GOALS
 from audience.profiles.actions import MAX_VALUE_CHARACTERS
 from audience.profiles.identifiers import (
     MAX_IDENTIFIER_CHARACTERS,

@@ -13,7 +13,7 @@ from audience.profile_changes.curation.operations import (
     split_profile_by_id,
 )
 from audience.profile_changes.curation.schemas import MergeBody, SplitBody
-from audience.profile_changes.operations import undo_merge_by_id
+from audience.profile_changes.curation.undo import undo_merge_by_id
 from audience.profiles.authorized.handlers import profile_id_of
 from audience.profiles.authorized.operations import PROFILE_KIND, profile_resource
 from audience.profiles.authorized.schemas import ProfileAttributes, WebsiteQuery

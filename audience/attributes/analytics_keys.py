@@ -1,0 +1,30 @@
+"""The names of analytics attributes. Pure: standard library only. Source: contract B10.1."""
+
+#: The documented analytics attributes (contract B10.1); `referer` with one r.
+ANALYTICS_KEYS = (
+    "browser_name",
+    "browser_version",
+    "browser_language",
+    "device_brand",
+    "device_model",
+    "device_type",
+    "os",
+    "os_version",
+    "continent",
+    "country",
+    "region",
+    "city",
+    "organization",
+    "provider",
+    "metro_code",
+    "campaign_name",
+    "campaign_keyword",
+    "campaign_source",
+    "campaign_medium",
+    "campaign_content",
+    "campaign_id",
+    "referer_type",
+    "referer_url",
+    "referer_name",
+    "referer_keyword",
+)

@@ -1,0 +1,1 @@
+"""The attributes of an app in the authorized API."""

@@ -1,0 +1,1 @@
+"""How often attributes are there and with which values, counted now and then."""
