@@ -12,8 +12,8 @@
  * Source: contract E0.5, E2.7.
  */
 export function instanceAddress(domain, pageProtocol, isLegacy) {
-    var parts = /^(https?:)?(\/\/)?(.*?)\/*$/i.exec(domain) || [];
+    /** @type {any} */
+    var parts = /^(https?:)?(\/\/)?(.*?)\/*$/i.exec(domain);
     var isOfPage = isLegacy || parts[2] || /^(localhost|127\.[\d.]+|\[::1])(:|\/|$)/i.test(parts[3]);
-    var own = isLegacy ? "" : parts[1];
-    return (own || (isOfPage && pageProtocol !== "https:" ? "http:" : "https:")) + "//" + parts[3];
+    return ((!isLegacy && parts[1]) || (isOfPage && pageProtocol !== "https:" ? "http:" : "https:")) + "//" + parts[3];
 }

@@ -6,7 +6,7 @@
  * the script twice) changes nothing.
  *
  * @param {"api" | "form"} name
- * @param {(command: ArrayLike<any>) => void} run Must not throw.
+ * @param {(command: ArrayLike<any>) => void} run What it throws stays here: the page must not notice.
  * Source: contract E0.1-E0.4.
  */
 export function takeOver(name, run) {
@@ -15,14 +15,23 @@ export function takeOver(name, run) {
     var stub = am[name] || {};
     if (!stub.isLoaded) {
         am[name] = function () {
-            run(arguments);
+            runSafely(arguments);
         };
         am[name].isLoaded = true;
         // A page that kept the stub from before finds this queue by the stub's code: it runs at once.
-        am[name].q = { push: run };
+        am[name].q = { push: runSafely };
         var waiting = stub.q || [];
         for (var i = 0; i < waiting.length; i++) {
-            run(waiting[i]);
+            runSafely(waiting[i]);
+        }
+    }
+
+    /** @param {ArrayLike<any>} command */
+    function runSafely(command) {
+        try {
+            run(command);
+        } catch (error) {
+            // Such as an argument whose members throw when they are read.
         }
     }
 }

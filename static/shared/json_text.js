@@ -27,5 +27,5 @@ export function jsonText(value) {
 
 /** @param {string} character */
 function escape(character) {
-    return "\\u" + ("000" + character.charCodeAt(0).toString(16)).slice(-4);
+    return "\\u" + (character.charCodeAt(0) + 65536).toString(16).slice(1);
 }

@@ -1,7 +1,4 @@
 // @ts-check
-/** The service answers or refuses within five seconds. */
-var TIMEOUT_MILLISECONDS = 10000;
-
 /**
  * Send a request from another origin: no preflight, no credentials.
  *
@@ -10,7 +7,6 @@ var TIMEOUT_MILLISECONDS = 10000;
  * @param {(status: number, text: string) => void} done Called once; status 0: no answer.
  */
 export function request(url, body, done) {
-    var isDone = false;
     try {
         /** @type {any} */
         var sender = isLegacy() ? new window.XDomainRequest() : new XMLHttpRequest();
@@ -24,7 +20,8 @@ export function request(url, body, done) {
         // Internet Explorer 9 may abort a request without this handler.
         sender.onprogress = function () {};
         sender.open(body ? "POST" : "GET", url);
-        sender.timeout = TIMEOUT_MILLISECONDS;
+        // Milliseconds; the service answers or refuses within half of them.
+        sender.timeout = 10000;
         sender.send(body);
         // The visitor may stop the page; XDomainRequest knows no such handler and would throw.
         if (!isLegacy()) {
@@ -36,10 +33,9 @@ export function request(url, body, done) {
 
     /** @param {number} status */
     function finish(status) {
-        if (!isDone) {
-            isDone = true;
-            done(status, status ? sender.responseText : "");
-        }
+        var tell = done;
+        done = function () {};
+        tell(status, status ? sender.responseText : "");
     }
 }
 

@@ -1,6 +1,20 @@
 // @ts-check
 /**
- * The analytics visitor ID of the page's visitor; "" when there is none.
+ * The analytics visitor ID of this page's visitor; "" when there is none.
+ * @param {string} appId
+ */
+export function currentVisitorId(appId) {
+    var cookies = "";
+    try {
+        cookies = document.cookie;
+    } catch (error) {
+        // A sandboxed frame has none.
+    }
+    return findVisitorId(cookies, appId, window.AnalyticsTracker || window.Piwik);
+}
+
+/**
+ * The visitor ID that cookies tell, "" for none.
  *
  * Of several cookies `_pk_id.<app>.<hash>` the one with the newest visit counts; without any, the
  * analytics tracker on the page is asked.

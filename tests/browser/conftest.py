@@ -31,7 +31,7 @@ _FLAGS = (
     "--no-first-run",
     "--host-resolver-rules=MAP *.test 127.0.0.1",
 )
-_EVENTUALLY_SECONDS = 10
+_EVENTUALLY_SECONDS = 30
 
 
 @pytest.fixture(scope="package")

@@ -212,3 +212,37 @@ async def test_calls_from_another_frame_work(
     )
     await run(page, "getAudiences")
     assert (await app.profile("user_id", "m"))["attributes"] == {"list": ["a"]}
+
+
+async def test_arguments_that_throw_when_read_do_not_reach_the_page(
+    app: App, instance: ServiceProcess, site: Site, watched: Watched
+) -> None:
+    await open_page(watched.page, site, instance, app.app_id)
+    await watched.page.evaluate(
+        """() => {
+            const bad = {get a() { throw new Error("read") }};
+            ppms.am.api("updateAttributes", bad);
+            ppms.am.api("updateAttributes", {a: "b"}, {user_id: Object.create(null)});
+            ppms.am.api("checkAudience", "\\ud800");
+        }"""
+    )
+    assert await run(watched.page, "getAudiences") == ["fulfilled", [[]]]
+    assert watched.errors == []
+
+
+async def test_frame_without_cookies_works_as_far_as_it_can(
+    app: App, instance: ServiceProcess, site: Site, watched: Watched
+) -> None:
+    commands = (
+        create(instance, "api", app.app_id)
+        + 'ppms.am.api("getAudiences", null, function (code) { parent.postMessage(code, "*") });'
+        + 'ppms.am.api("updateAttributes", {a: "b"}, {user_id: "m",'
+        + ' onFulfilled: function () { parent.postMessage("stored", "*") }});'
+    )
+    inner = site.put(html(snippet(instance, "api", commands)), "/inner")
+    listen = "<script>window.got = []; onmessage = event => got.push(event.data)</script>"
+    frame = f'{listen}<iframe sandbox="allow-scripts" src="{inner}"></iframe>'
+    await watched.page.goto(site.put(html(frame)))
+    await watched.page.wait_for_function("got.length === 2")
+    assert await watched.page.evaluate("got") == ["not_identified", "stored"]
+    assert (await app.profile("user_id", "m"))["attributes"] == {"a": "b"}

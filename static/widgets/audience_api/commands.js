@@ -77,7 +77,7 @@ function describeUpdate(name, attributes, options) {
  * @param {any} action
  */
 function isValue(value, action) {
-    return /^(String|Number|Array)$/.test(kindOf(value)) || (value === undefined && action === "add");
+    return /String|Number|Array/.test(kindOf(value)) || (value === undefined && action === "add");
 }
 
 /** @param {any} value */
@@ -86,9 +86,9 @@ function copyOf(value) {
 }
 
 /**
- * An identifier as text; undefined for a missing one, which may also be null, false or "".
+ * An identifier as text; undefined for a missing one, which may also be null, false, 0 or "".
  * @param {any} given
  */
 function identifier(given) {
-    return given || given === 0 ? String(given) : undefined;
+    return given ? String(given) : undefined;
 }

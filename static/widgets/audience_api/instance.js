@@ -1,7 +1,7 @@
 // @ts-check
 import { jsonText } from "../../shared/json_text.js";
 import { request } from "../../shared/request.js";
-import { findVisitorId } from "../../shared/visitor_id.js";
+import { currentVisitorId } from "../../shared/visitor_id.js";
 import { errorOf, readAnswer } from "./answers.js";
 import { describeCall } from "./commands.js";
 import { settle } from "./outcome.js";
@@ -38,7 +38,7 @@ export function createInstance(appId, address) {
     /** @param {Call} call */
     function send(call) {
         var item = call.item;
-        var visitorId = findVisitorId(document.cookie, appId, window.AnalyticsTracker || window.Piwik);
+        var visitorId = currentVisitorId(appId);
         if (item && (visitorId || item.user_id || item.email || item.device_id)) {
             item.website_id = appId;
             item.analytics_visitor_id = visitorId || undefined;

@@ -1,9 +1,6 @@
 // @ts-check
 import { isLegacy } from "../../shared/request.js";
 
-/** Browsers carry at most 64 KiB past the end of a page; a character has at most three bytes. */
-var MAX_CARRIED_CHARACTERS = 20000;
-
 /**
  * Send a text so that it arrives even when the page goes away at once: a request kept alive, else a
  * beacon, else (old browsers, very long texts) an ordinary request. Nothing comes back.
@@ -12,7 +9,8 @@ var MAX_CARRIED_CHARACTERS = 20000;
  * @param {string} body
  */
 export function deliver(url, body) {
-    if (body.length <= MAX_CARRIED_CHARACTERS && window.Request && "keepalive" in Request.prototype) {
+    // Browsers carry at most 64 KiB past the end of a page; a character has at most three bytes.
+    if (body.length < 20000 && window.Request && "keepalive" in Request.prototype) {
         // Without credentials, as to any other origin. What could not be carried, because others carry
         // too much, still has the page's life.
         fetch(url, { method: "POST", body: body, keepalive: true }).then(null, sendOrdinarily);

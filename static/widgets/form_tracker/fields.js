@@ -2,11 +2,6 @@
 import { labelsOf } from "./labels.js";
 import { isPrivate } from "./private_fields.js";
 
-/** No attribute of the service has a longer name; such a label is none. */
-var MAX_NAME_CHARACTERS = 255;
-/** The service keeps 1,024 characters, which are at most this many here. */
-var MAX_VALUE_CHARACTERS = 2048;
-
 /**
  * @typedef {object} Contents
  * @property {{name: string, value: string | string[]}[]} attributes In the order of the fields.
@@ -54,7 +49,8 @@ export function readForm(form, useLabels, isSent, href) {
     /** @param {any} element */
     function read(element) {
         var label = labelOf(element);
-        var name = useLabels && label && label.length <= MAX_NAME_CHARACTERS ? label : element.name;
+        // No attribute has a name longer than 255 characters; such a label is none.
+        var name = useLabels && label && label.length < 256 ? label : element.name;
         var words = [element.name, element.id, label, element.getAttribute("placeholder")].join(" ");
         var entry = (entries["#" + name] = entries["#" + name] || { name: name, values: [] });
         // Boxes of one name and selections of several options are a list, even of one.
@@ -69,7 +65,8 @@ export function readForm(form, useLabels, isSent, href) {
                 if (href.replace("?", "&").indexOf("&" + encodeURIComponent(element.name) + "=") > 0) {
                     contents.url = href.split("?")[0];
                 }
-            } else if (values[i] && values[i].length <= MAX_VALUE_CHARACTERS) {
+            } else if (values[i] && values[i].length < 2049) {
+                // The service keeps 1,024 characters, which are at most 2,048 here.
                 entry.values.push(values[i]);
                 contents.email = contents.email || emailIn(values[i]);
             }

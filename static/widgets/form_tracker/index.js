@@ -3,15 +3,12 @@ import { instanceAddress } from "../../shared/address.js";
 import { takeOver } from "../../shared/command_queue.js";
 import { jsonText } from "../../shared/json_text.js";
 import { isLegacy } from "../../shared/request.js";
-import { findVisitorId } from "../../shared/visitor_id.js";
+import { currentVisitorId } from "../../shared/visitor_id.js";
 import { isSent } from "./configuration.js";
 import { deliver } from "./delivery.js";
 import { readForm } from "./fields.js";
 import { hearSubmits } from "./submit_events.js";
 import { runCommand } from "./trackers.js";
-
-/** The service takes no longer address. */
-var MAX_URL_CHARACTERS = 2048;
 
 /** The library behind `ppms.am.form`. */
 function start() {
@@ -52,7 +49,7 @@ function track(tracker, form) {
     // Not form.id: a field of that name would stand in its place.
     var id = form.getAttribute("id") || "";
     if (tracker.appId && tracker.url && isSent(tracker, id)) {
-        var visitorId = findVisitorId(document.cookie, tracker.appId, window.AnalyticsTracker || window.Piwik);
+        var visitorId = currentVisitorId(tracker.appId);
         var contents = readForm(
             form,
             !!tracker.useLabels,
@@ -69,7 +66,8 @@ function track(tracker, form) {
                     analytics_visitor_id: visitorId || undefined,
                     email: contents.email,
                     form_id: id || form.getAttribute("name") || "(no id)",
-                    url: contents.url.slice(0, MAX_URL_CHARACTERS),
+                    // The service takes no longer address.
+                    url: contents.url.slice(0, 2048),
                     attributes: contents.attributes
                 })
             );

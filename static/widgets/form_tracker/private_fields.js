@@ -19,7 +19,7 @@ var PASSWORD_WORDS = /passw(or)?[dt]|\bpwd\b|kennwort|mot de passe|contrase|\bha
  * True for a value that is never sent.
  *
  * @param {string} type Of the field: "text", "textarea", "select-one", "checkbox" ...
- * @param {string | null} autocomplete
+ * @param {any} autocomplete Its attribute, null for none.
  * @param {string} words The field's name, id, label and placeholder.
  * @param {string} value
  */
@@ -31,7 +31,7 @@ export function isPrivate(type, autocomplete, words, value) {
         .replace(/[^a-z]+/g, " ");
     return (
         /password|hidden|file/.test(type) ||
-        /\bcc-|one-time-code|password/i.test(autocomplete || "") ||
+        /\bcc-|one-time-code|password/i.test(autocomplete) ||
         holdsCardNumber(value) ||
         // Words tell what is typed in, not what is chosen: "pay by credit card".
         (!/checkbox|radio|select/.test(type) &&

@@ -19,7 +19,8 @@ export function hearSubmits(document, onSubmit) {
     /** @param {any} event */
     function hear(event) {
         var form = event.target || event.srcElement;
-        if (/^form$/i.test(form.nodeName)) {
+        // Scripts give other elements submit events, too.
+        if (form.elements) {
             onSubmit(form);
         }
     }
