@@ -178,7 +178,7 @@ def _text_window(ends: Ends, parameters: Parameters, zone: tzinfo) -> Expression
         return parameters.add(_first_date_from(end, zone).isoformat(), "text")
 
     def expression(text: str) -> str:
-        by_moment = _moment_window(ends, parameters)(_as_moment(text))
+        by_moment = _moment_window(ends, parameters)(as_moment(text))
         by_date = _between(f'{text} COLLATE "C"', ends, first_date)
         date_time, only_date = (
             parameters.add(pattern, "text") for pattern in (DATE_TIME_EXPRESSION, DATE_EXPRESSION)
@@ -200,7 +200,8 @@ def _between(value: str, ends: Ends, add: Callable[[datetime], str]) -> str:
     return f"({' AND '.join(limits)})"
 
 
-def _as_moment(text: str) -> str:
+def as_moment(text: str) -> str:
+    """The timestamptz of a text that is known to be a time."""
     has_zone = f"right({text}, 1) = 'Z' OR left(right({text}, 6), 1) IN ('+', '-')"
     zone = f"CASE WHEN {has_zone} THEN '' ELSE 'Z' END"
     return f"(regexp_replace({text}, {_FRACTION}) || {zone})::timestamptz"

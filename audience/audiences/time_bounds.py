@@ -41,6 +41,13 @@ class Bound(Protocol):
     def next_crossing(self, moment: datetime, now: datetime) -> datetime:
         """Later than now: until then the moment stays inside, or outside. May be too early."""
 
+    @property
+    def reach(self) -> tuple[timedelta, timedelta] | None:
+        """Least and greatest distance at which a moment is crossed; None for never.
+
+        A moment is crossed, if at all, from the greatest distance before it to the least.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
@@ -55,6 +62,11 @@ class Fixed:
     def next_crossing(self, _moment: datetime, _now: datetime) -> datetime:
         """Never."""
         return NEVER
+
+    @property
+    def reach(self) -> None:
+        """Never."""
+        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,11 @@ class Elapsed:
         """The first microsecond at which the bound has passed the moment."""
         last_inside = moment - self.distance
         return last_inside + MICROSECOND if now <= last_inside else NEVER
+
+    @property
+    def reach(self) -> tuple[timedelta, timedelta]:
+        """The distance, crossed a microsecond later."""
+        return self.distance, self.distance - MICROSECOND
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,7 @@ class Calendar:
 
         From afar that costs one subtraction, which is what an evaluation can afford.
         """
-        nearest, farthest = self._reach
+        nearest, farthest = self.reach
         if now < moment - farthest:
             return moment - farthest
         last = moment - nearest
@@ -141,7 +158,7 @@ class Calendar:
         return shift_months(wall, self.months) if self.months else wall
 
     @cached_property
-    def _reach(self) -> tuple[timedelta, timedelta]:
+    def reach(self) -> tuple[timedelta, timedelta]:
         """Least and greatest distance of the bound from now, generously."""
         middle = self.months * _MONTH + self.days * DAY + self.elapsed + self.extra
         slack = _OFFSET_SLACK + (_MONTH_SLACK if self.months else _NOTHING)

@@ -55,6 +55,11 @@ class Window:
         ]
         return min(crossings, default=NEVER)
 
+    def reaches(self) -> list[tuple[timedelta, timedelta]]:
+        """The reach of each bound that moves."""
+        bounds = (self.lower, self.upper)
+        return [bound.reach for bound in bounds if bound is not None and bound.reach is not None]
+
     @property
     def is_moving(self) -> bool:
         """False when time alone never changes what lies inside."""

@@ -1,5 +1,6 @@
 """Working out members after a definition changed: part by part, restartable, beside writes."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -173,6 +174,50 @@ async def test_who_asks_about_a_changed_audience_is_filled_after_it(
     await assert_as_evaluated(app, others, group("not", silver))
     await assert_as_evaluated(app, late, group("and", RECENT, group("not", silver)))
     assert await audiences.members(others) == crowd - await audiences.members(gold)
+
+
+async def test_a_definition_that_is_not_understood_holds_nobody_up(
+    app: App, audiences: Audiences, crowd: int
+) -> None:
+    broken, sound = await audiences.create(GOLD), await audiences.create(GOLD)
+    await app.rows.execute(
+        'UPDATE audiences SET definition = \'{"from": "the future"}\' WHERE audience_id = $1',
+        broken,
+    )
+    await audiences.run_jobs()
+    assert await assert_as_evaluated(app, sound, GOLD) > crowd / 4
+    assert not (await audiences.get(broken))["is_filling"]
+
+
+async def test_a_fill_hurries_only_while_nobody_waits(
+    app: App, audiences: Audiences, crowd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await audiences.create(GOLD)
+    assert await app.count("profiles") == crowd
+    rests = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        rests.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(jobs.asyncio, "sleep", note)
+    assert await _step(audiences)
+    fill = jobs.fill_next_part
+
+    async def fill_while_a_writer_waits(*arguments: Any) -> bool:
+        write = asyncio.create_task(app.write({"user_id": "u1"}))
+        while not await app.rows.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await sleep(0.01)
+        is_finished = await fill(*arguments)
+        writes.append(write)
+        return is_finished
+
+    writes: list[asyncio.Task[tuple[int, str]]] = []
+    monkeypatch.setattr(jobs, "fill_next_part", fill_while_a_writer_waits)
+    assert await _step(audiences)
+    assert await writes[0] == (204, "")
+    assert rests[0] == 0 < rests[1]
 
 
 async def test_a_definition_may_be_deleted_while_it_is_filled(

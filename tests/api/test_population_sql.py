@@ -14,6 +14,8 @@ from audience.audiences.definition import parse_definition
 from audience.audiences.evaluate import Context, compile_definition
 from audience.audiences.patterns import compile_pattern
 from audience.audiences.population_sql import PopulationClause, compile_population
+from audience.audiences.population_sql_due import due_sql
+from audience.audiences.population_sql_elements import Parameters
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
 from audience.profiles.storage import save_profile_set
@@ -204,3 +206,37 @@ async def test_random_trees_find_the_same_members_in_sql(
         if evaluate(person.profile, Context(now, person.audience_ids.__contains__))[0]
     }
     assert found == expected if clause.is_exact else found >= expected, clause.sql
+
+
+@settings(
+    max_examples=500,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(rules=rule_sets())
+async def test_sql_never_says_later_than_python_when_an_answer_may_change(
+    crowded_app: CrowdedApp, rules: RuleSet
+) -> None:
+    app, now = crowded_app.app, rules.now
+    parameters = Parameters(2)
+    due = due_sql(rules.definition, parameters, now, rules.zone)
+    compiled = compile_definition(rules.definition, compile_pattern, rules.zone)
+    if due is None:
+        assert not compiled.depends_on_time
+        return
+    rows = await app.rows.fetch(
+        f"SELECT p.profile_id::text, {due} FROM profiles p WHERE p.app_id = $1",
+        app.app_id,
+        *parameters.values,
+    )
+    changes = {row[0]: row[1] for row in rows}
+    for person in crowded_app.people:
+        context = Context(now, person.audience_ids.__contains__)
+        _, expected = compiled.evaluate(person.profile, context)
+        found = changes[person.profile.profile_id]
+        assert found is None or found >= now
+        if expected is not None:
+            assert found is not None
+            assert found <= expected

@@ -27,7 +27,7 @@ from audience.audiences.memberships.decide import (
     evaluate_audiences,
 )
 from audience.audiences.patterns import compile_pattern
-from audience.audiences.population_sql import compile_population
+from audience.audiences.population_sql_due import compile_fill
 from audience.audiences.upkeep import storage
 from audience.audiences.upkeep.storage import FillState, Part
 from audience.profiles.profile import Profile
@@ -52,12 +52,9 @@ async def fill_next_part(
         return True
     filled = _compile(audience_id, state)
     part = Part(app_id, audience_id, state.cursor, size)
-    clause = compile_population(
-        filled.rule.definition, now=now, timezone=zone_of(state.timezone), first_parameter=6
-    )
-    is_decided_by_sql = clause.is_exact and not filled.compiled.depends_on_time
-    if is_decided_by_sql and filled.compiled.duration is None:
-        done, last = await storage.fill_by_sql(conn, part, clause, now)
+    fill = compile_fill(filled.rule, now=now, timezone=zone_of(state.timezone), first_parameter=6)
+    if fill is not None and not (filled.keeps_stays and filled.rule.duration is not None):
+        done, last = await storage.fill_by_sql(conn, part, fill, now)
     else:
         done, last = await _fill_by_evaluation(conn, part, filled, now)
     is_finished = done < size

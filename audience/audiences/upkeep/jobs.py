@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import asyncpg
 import orjson
+import structlog
 from aiohttp import web
 
 from audience.audiences.definition import parse_definition
@@ -14,6 +15,7 @@ from audience.audiences.upkeep import storage
 from audience.audiences.upkeep.fill import fill_next_part
 from audience.audiences.upkeep.reevaluate import reevaluate
 from audience.audiences.upkeep.storage import Fill
+from audience.errors import Invalid
 from audience.profiles.storage import lock_apps
 from audience.server import clock
 from audience.server.database import raw
@@ -47,12 +49,12 @@ _pace = _Pace()
 async def fill_audiences(app: web.Application) -> bool:
     """Work out the members of an audience whose definition has changed, one part.
 
-    An audience that asks about another one waits until that one is filled. Between two parts the
-    writers of the app have more time than a part takes.
+    An audience that asks about another one waits until that one is filled. When writers wait for
+    the app, they get more time after the part than it took.
     """
     async with app[DATABASE].transaction() as conn:
         connection = await raw(conn)
-        chosen = _next_fill(await storage.list_fills(connection))
+        chosen = await _next_fill(connection)
         if chosen is None:
             return await _follow_timezone(connection)
         if not chosen.is_counted:
@@ -64,9 +66,10 @@ async def fill_audiences(app: web.Application) -> bool:
         started = loop.time()
         now = clock.now()
         await fill_next_part(connection, chosen.app_id, chosen.audience_id, now, _pace.size)
+        is_wanted = await storage.is_lock_wanted(connection, chosen.app_id)
     seconds = loop.time() - started
     _pace.adapt(seconds)
-    await asyncio.sleep(seconds * _REST)
+    await asyncio.sleep(seconds * _REST if is_wanted else 0)
     return True
 
 
@@ -120,10 +123,19 @@ JOBS = (
 )
 
 
-def _next_fill(fills: list[Fill]) -> Fill | None:
+async def _next_fill(connection: asyncpg.Connection) -> Fill | None:
+    fills = await storage.list_fills(connection)
     waiting = {fill.audience_id for fill in fills}
     for fill in fills:
-        definition = parse_definition(orjson.loads(fill.definition), compile_pattern)
+        try:
+            definition = parse_definition(orjson.loads(fill.definition), compile_pattern)
+        except Invalid as error:
+            # Written by another version of the service; the others must not wait for it.
+            structlog.get_logger().error(
+                "audience not understood", audience_id=fill.audience_id, path=error.path
+            )
+            await storage.give_up_fill(connection, fill.app_id, fill.audience_id)
+            continue
         if waiting.isdisjoint(audience_ids(definition)):
             return fill
     return None

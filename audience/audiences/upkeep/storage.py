@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import asyncpg
 
-from audience.audiences.population_sql import PopulationClause
+from audience.audiences.population_sql_due import FillSql
 from audience.profiles.profile import Profile
-from audience.profiles.storage import PROFILE_COLUMNS, profile_of
+from audience.profiles.storage import PROFILE_COLUMNS, app_lock_key, profile_of
 
 #: Before the id of every profile.
 _FIRST = "00000000-0000-0000-0000-000000000000"
@@ -55,7 +55,8 @@ WHERE d.app_id = $1 AND d.audience_id = $2 AND d.is_filling AND NOT d.is_deleted
 # same range of ids.
 _FILL_BY_SQL = """
 WITH part AS MATERIALIZED (
-    SELECT p.profile_id, {clause} AS is_member FROM profiles p
+    SELECT p.profile_id, {fill.is_member} AS is_member, {fill.changes_at} AS changes_at
+    FROM profiles p
     WHERE p.app_id = $1 AND p.profile_id > $3 ORDER BY p.profile_id LIMIT $4
 ), bounds AS MATERIALIZED (
     SELECT count(*) AS done,
@@ -70,6 +71,11 @@ WITH part AS MATERIALIZED (
     WHERE m.app_id = $1 AND m.audience_id = $2 AND m.profile_id > $3
         AND m.profile_id <= bounds.last
         AND m.profile_id NOT IN (SELECT profile_id FROM part WHERE is_member)
+), due AS (
+    INSERT INTO profile_reevaluations (app_id, profile_id, changes_at)
+    SELECT $1, profile_id, changes_at FROM part WHERE changes_at IS NOT NULL
+    ON CONFLICT (app_id, profile_id) DO UPDATE SET changes_at = excluded.changes_at
+        WHERE profile_reevaluations.changes_at > excluded.changes_at
 )
 SELECT done, last::text FROM bounds
 """
@@ -96,6 +102,10 @@ UPDATE audiences SET fill_total = greatest(
 WHERE app_id = $1 AND audience_id = $2
 """
 
+GIVE_UP_FILL = """
+UPDATE audiences SET is_filling = false WHERE app_id = $1 AND audience_id = $2
+"""
+
 FIND_MOVED_APP = """
 SELECT a.app_id::text FROM apps a
 WHERE a.audiences_revision IS NOT NULL AND EXISTS (
@@ -110,6 +120,17 @@ UPDATE audiences d SET is_filling = true, fill_cursor = NULL, fill_done = 0, fil
     fill_timezone = a.timezone, fill_keeps_stays = NOT d.is_filling OR d.fill_keeps_stays
 FROM apps a
 WHERE d.app_id = $1 AND a.app_id = $1 AND NOT d.is_deleted AND d.fill_timezone <> a.timezone
+"""
+
+# An advisory lock's key is shown in halves.
+IS_LOCK_WANTED = """
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND NOT granted AND objsubid = 1
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND classid = (($1::bigint >> 32) & 4294967295)::oid
+        AND objid = ($1::bigint & 4294967295)::oid
+)
 """
 
 LIST_PROFILES = f"""
@@ -169,15 +190,20 @@ async def find_fill_state(
 
 
 async def fill_by_sql(
-    conn: asyncpg.Connection, part: Part, clause: PopulationClause, now: datetime
+    conn: asyncpg.Connection, part: Part, fill: FillSql, now: datetime
 ) -> tuple[int, str | None]:
-    """Store who of the part is a member, as the clause says; (profiles looked at, last one).
+    """Store who of the part is a member, as SQL tells; (profiles looked at, last one).
 
-    clause: exact, its parameters from 6 on. Needs the app's lock.
+    fill: its parameters from 6 on. Needs the app's lock.
     """
-    statement = _FILL_BY_SQL.format(clause=clause.sql)
     row = await conn.fetchrow(
-        statement, part.app_id, part.audience_id, part.cursor, part.size, now, *clause.parameters
+        _FILL_BY_SQL.format(fill=fill),
+        part.app_id,
+        part.audience_id,
+        part.cursor,
+        part.size,
+        now,
+        *fill.parameters,
     )
     return row["done"], row["last"]
 
@@ -199,6 +225,11 @@ async def count_fill(conn: asyncpg.Connection, app_id: str, audience_id: str) ->
     await conn.execute(COUNT_FILL, app_id, audience_id)
 
 
+async def give_up_fill(conn: asyncpg.Connection, app_id: str, audience_id: str) -> None:
+    """Fill the audience no further: its members stay as they are."""
+    await conn.execute(GIVE_UP_FILL, app_id, audience_id)
+
+
 async def find_moved_app(conn: asyncpg.Connection) -> str | None:
     """An app whose time zone is not the one its audiences were filled in, or None."""
     found: str | None = await conn.fetchval(FIND_MOVED_APP)
@@ -208,6 +239,12 @@ async def find_moved_app(conn: asyncpg.Connection) -> str | None:
 async def restart_fills(conn: asyncpg.Connection, app_id: str) -> None:
     """Fill the app's audiences again, in its new time zone. Needs the app's lock."""
     await conn.execute(RESTART_FILLS, app_id)
+
+
+async def is_lock_wanted(conn: asyncpg.Connection, app_id: str) -> bool:
+    """Whether somebody waits for the lock of the app's profiles."""
+    is_wanted: bool = await conn.fetchval(IS_LOCK_WANTED, app_lock_key(app_id))
+    return is_wanted
 
 
 async def list_profiles(conn: asyncpg.Connection, part: Part) -> list[Profile]:
