@@ -1,7 +1,7 @@
 """How long a click on "Agree to all" takes to the next paint, and whether any task is long.
 
 `python -m tests.bench.consent_paint [--visits N]`: in a real Chromium, also with the
-processor slowed down four times, against the service in a process of its own. Prints, asserts nothing.
+processor slowed down four times, against the service in a process of its own. Asserts nothing.
 """
 
 import argparse

@@ -363,3 +363,32 @@ async def test_the_form_in_all_types_fits_its_buttons(shop: Shop) -> None:
     box = await visitor.page.locator(AGREE).bounding_box()
     assert box is not None
     assert box["y"] + box["height"] < 800
+
+
+async def test_the_synchronous_snippet_in_the_head_shows_the_form_too(shop: Shop) -> None:
+    script = f'<script src="{shop.service_url}/containers/{shop.app.app_id}.sync.js"></script>'
+    shop.page(head=script, snippet="")
+    visitor = await shop.visitor()
+    await visitor.open()
+    await visitor.page.wait_for_selector(FORM)
+    assert await visitor.page.locator(FORM).count() == 1
+    await visitor.page.click(AGREE)
+    assert await visitor.statuses() == dict.fromkeys(TYPES, 1)
+    assert visitor.errors == []
+
+
+async def test_a_page_that_lays_out_its_body_as_a_grid_keeps_its_gaps(shop: Shop) -> None:
+    shop.page(
+        style="body { display: grid; gap: 50px; grid-template-rows: 1fr auto } div { padding: 40px }"
+    )
+    visitor = await shop.visitor()
+    await visitor.set_cookie(privacy_cookie({name: _given(1) for name in TYPES}))
+    await visitor.context.route("**/privacy-templates.json*", lambda route: route.abort())
+    await visitor.open()
+    before = await visitor.page.evaluate("document.body.getBoundingClientRect().height")
+    await visitor.context.unroute_all()
+    await visitor.open()
+    await visitor.page.wait_for_selector(REMINDER)
+    await visitor.page.evaluate("ppms.cm.api('openConsentForm')")
+    await visitor.page.wait_for_selector(FORM)
+    assert await visitor.page.evaluate("document.body.getBoundingClientRect().height") == before
