@@ -250,6 +250,27 @@ async def test_an_erasure_leaves_no_marker_in_the_database(
     assert (await app.profile("email", "neighbour@shop.example"))["attributes"]
 
 
+async def test_an_erasure_ends_an_export_that_is_being_made(
+    app: App, office: Office, database_url: str
+) -> None:
+    await make_people(app, office)
+    view = await verified_request(office, "view_data")
+    assert (await office.act(view, "execute"))[0] == 202
+    for _ in range(3):
+        assert await execute_some(office.service.app)  # type: ignore[arg-type]
+    assert await app.count("data_subject_export_parts") > 0
+    erasure = await verified_request(office, "delete_data")
+    assert (await office.act(erasure, "execute"))[0] == 202
+    later = "UPDATE data_subject_executions SET next_step_at = now() WHERE request_id = $1::uuid"
+    await app.rows.execute(later.replace("now()", "now() + interval '1 hour'"), view)
+    assert await _run(office) > 1
+    await app.rows.execute(later, view)
+    assert await _run(office) == 0
+    await office.deliver()
+    assert found_in_dump(database_url, MARKERS) == []
+    assert (await office.get(view))["status"] == "cancelled"
+
+
 async def test_a_receipt_is_verifiable_and_names_nobody(app: App, office: Office) -> None:
     await make_people(app, office)
     request_id = await verified_request(office, "delete_data")

@@ -13,6 +13,7 @@ from consent.data_subject_requests.execution.person import (
 )
 from consent.data_subject_requests.execution.person_requests import storage
 from consent.data_subject_requests.execution.step import Progress, Step, Work
+from consent.data_subject_requests.execution.storage import delete_unfinished
 from consent.data_subject_requests.operations import SYSTEM, move_request
 from consent.data_subject_requests.storage import DataSubjectRequest
 from consent.data_subject_requests.upkeep.storage import erase_personal_content
@@ -77,12 +78,14 @@ async def erase_import_rows(work: Work) -> Progress:
 
 
 async def erase_exports(work: Work) -> Progress:
-    """Access exports of the person: up to 500 parts of one."""
+    """Access exports of the person: up to 500 parts of one, which nobody goes on making."""
     after = work.cursor.get("after")
     found = await storage.list_requests_of(work.conn, work.request, after, 1)
     if not found:
         return Progress(is_phase_done=True, cursor={})
     (request,) = found
+    if request.request_id != work.request.request_id:
+        await delete_unfinished(work.conn, work.app_id, request.request_id)
     deleted = await exports.delete_some(work.conn, work.app_id, request.request_id, _PARTS_AT_ONCE)
     counts = {"data_subject_export_parts": deleted}
     cursor = {} if after is None else {"after": after}

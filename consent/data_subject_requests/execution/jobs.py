@@ -44,8 +44,9 @@ async def execute_step(database: Database, request_id: str | None = None) -> Exe
             if execution is None:
                 return None
             request = await requests.find_request(conn, execution.request_id)
-            if request is None:
-                return None
+            if request is None or request.status != lifecycle.IN_PROGRESS:
+                await storage.delete_unfinished(conn, execution.app_id, execution.request_id)
+                return execution
             return await take_step(Work(conn, execution, request, now))
     except Unavailable:
         raise
@@ -84,8 +85,8 @@ async def _give_back(database: Database, execution: Execution, refusal: DomainEr
     now = clock.now()
     async with database.transaction() as conn:
         request = await lock_request(conn, execution.app_id, execution.request_id)
-        await storage.delete_execution(conn, execution)
-        if request is not None:
+        await storage.delete_unfinished(conn, execution.app_id, execution.request_id)
+        if request is not None and request.status == lifecycle.IN_PROGRESS:
             await note_event(
                 conn, request, f"execution_refused_{refusal.code}", actor=SYSTEM, now=now
             )

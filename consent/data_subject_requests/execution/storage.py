@@ -94,10 +94,12 @@ async def postpone(conn: AsyncConnection, execution: Execution, next_step_at: da
     )
 
 
-async def delete_execution(conn: AsyncConnection, execution: Execution) -> None:
-    """Forget the execution: it could not be done."""
+async def delete_unfinished(conn: AsyncConnection, app_id: str, request_id: str) -> None:
+    """Forget an execution that is not done, if there is one; waits for the step it is in."""
     await conn.execute(
-        data_subject_executions.delete().where(*_is(execution.app_id, execution.request_id))
+        data_subject_executions.delete().where(
+            *_is(app_id, request_id), data_subject_executions.c.completed_at.is_(None)
+        )
     )
 
 
