@@ -1,0 +1,165 @@
+"""What executions leave behind: the wording in exports, nothing personal in logs, retries."""
+
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import structlog
+
+from audience import public
+from audience.server import clock
+from audience.server.log import Sink, configure_logging
+from consent.data_subject_requests.execution import erasing
+from consent.data_subject_requests.execution.jobs import execute_some
+from consent.data_subject_requests.execution.step import Progress, Work
+from tests.conftest import App, Authorized
+from tests.consents import Visitor
+from tests.data_subjects import REQUESTS, Office
+from tests.database_dump import found_in_dump
+from tests.mailbox import body_of
+from tests.privacy.people import CONSENT_VISITOR, MARKERS, VISITOR, make_people, verified_request
+
+
+@pytest.fixture
+def logged() -> Iterator[tuple[io.StringIO, Sink]]:
+    """The log, at its most talkative, in memory."""
+    before = logging.root.handlers[:]
+    # The mail server of the tests runs in this process too, and logs what it gets.
+    logging.getLogger("mail.log").propagate = False
+    stream = io.StringIO()
+    yield stream, configure_logging("debug", "json", stream)
+    structlog.reset_defaults()
+    logging.getLogger("mail.log").propagate = True
+    logging.root.handlers[:] = before
+
+
+async def _run(office: Office) -> None:
+    while await execute_some(office.service.app):  # type: ignore[arg-type]
+        pass
+
+
+async def _export(office: Office, request_id: str) -> tuple[dict[str, Any], str]:
+    headers = {"Authorization": f"Bearer {office.team.token}"}
+    answer = await office.service.get(f"{REQUESTS}/{request_id}/export", headers=headers)
+    archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
+    return json.loads(archive.read("data.json")), archive.read("index.html").decode()
+
+
+async def test_the_wording_that_the_person_saw_is_in_the_export(
+    app: App, office: Office, authorized: Authorized
+) -> None:
+    content = {"label": "Counting", "description": "We count what you look at."}
+    status, body = await authorized.post(
+        "/api/consents/v1/forms/publish/",
+        params={"website_id": app.app_id},
+        json={
+            "data": {
+                "type": "ConsentText",
+                "attributes": {"language": "en", "text_key": "analytics", "content": content},
+            }
+        },
+    )
+    assert status == 201, body
+    seen = body["data"]["id"]
+    visitor = Visitor(app, CONSENT_VISITOR, f"_pk_id.{app.app_id}.1fff={VISITOR}.1.2.3")
+    sent = await visitor.send({"consents": {"analytics": {"status": 1, "historyId": seen}}})
+    assert sent[0] == 204
+    await app.write({"email": "jane@shop.example", "analytics_visitor_id": VISITOR})
+    request_id = await verified_request(office, "view_data")
+    assert (await office.act(request_id, "execute"))[0] == 202
+    await _run(office)
+    data, page = await _export(office, request_id)
+    assert data["decisions"][0]["consents"]["analytics"]["historyId"] == seen
+    (text,) = data["texts"]
+    assert (text["history_id"], text["content"]) == (seen, content)
+    assert "We count what you look at." in page
+
+
+async def test_executions_and_downloads_leave_nothing_personal_in_the_log(
+    logged: tuple[io.StringIO, Sink],
+    app: App,
+    office: Office,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream, sink = logged
+    await make_people(app, office)
+    view = await verified_request(office, "view_data")
+    assert (await office.act(view, "execute"))[0] == 202
+    await _run(office)
+    (mail,) = await office.deliver()
+    link = body_of(mail).partition("/privacy/exports/")[2].split()[0]
+    assert (await office.service.get(f"/privacy/exports/{link}")).status == 200
+    change = await verified_request(office, "change_data")
+    right = [{"name": "color", "value": "marker-new"}]
+    assert (await office.act(change, "execute", attributes=right))[0] == 202
+    await _run(office)
+    erasure = await verified_request(office, "delete_data")
+    assert (await office.act(erasure, "execute"))[0] == 202
+
+    async def fail(_work: Work) -> Progress:
+        raise RuntimeError(" ".join(MARKERS))
+
+    monkeypatch.setitem(erasing.PHASES, "person", fail)
+    await _run(office)
+    monkeypatch.undo()
+    await app.rows.execute("UPDATE data_subject_executions SET next_step_at = now()")
+    await _run(office)
+    await office.deliver()
+    sink.flush()
+    text = stream.getvalue()
+    assert "RuntimeError" in text
+    assert "download_by_link" in text
+    assert not [one for one in (*MARKERS, "marker-new", link) if one in text]
+
+
+async def test_a_step_that_fails_is_tried_again_while_others_go_on(
+    app: App, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_people(app, office)
+    erasure = await verified_request(office, "delete_data")
+    assert (await office.act(erasure, "execute"))[0] == 202
+    whole = erasing.PHASES["person"]
+
+    async def erase_and_fail(work: Work) -> Progress:
+        await whole(work)
+        raise RuntimeError("after everything was done")
+
+    monkeypatch.setitem(erasing.PHASES, "person", erase_and_fail)
+    view = await verified_request(office, "view_data")
+    assert (await office.act(view, "execute"))[0] == 202
+    await _run(office)
+    # The step that failed left nothing half done, and kept nobody waiting.
+    assert await app.count("profiles") == 2
+    assert (await office.get(view))["status"] == "resolved"
+    _, body = await office.team.get(f"{REQUESTS}/{erasure}/execution")
+    assert body["data"]["attributes"]["try_count"] == 1
+    monkeypatch.undo()
+    await _run(office)
+    assert await app.count("profiles") == 2
+    later = clock.now() + timedelta(seconds=30)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    await _run(office)
+    assert await app.count("profiles") == 1
+    assert (await office.get(erasure))["status"] == "resolved"
+
+
+async def test_the_memory_of_an_erasure_goes_too(
+    app: App, office: Office, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_people(app, office)
+    erasure = await verified_request(office, "delete_data")
+    assert (await office.act(erasure, "execute"))[0] == 202
+    await _run(office)
+    await office.deliver()
+    later = clock.now() + timedelta(days=8)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    while await public.finish_erasures(office.service.app):  # type: ignore[arg-type]
+        pass
+    assert await app.count("erased_identifiers") == 0
+    assert found_in_dump(database_url, (*MARKERS, UUID(CONSENT_VISITOR).hex)) == []
