@@ -6,6 +6,7 @@ the description can't differ from what the service does.
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -73,8 +74,13 @@ def build_openapi(
     spec.components.security_scheme(
         "token", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     )
+    uses: Counter[str] = Counter()
     for method, path, handler in routes:
         operation = _operation(path, handler, permissions.get(handler.__name__))
+        uses[handler.__name__] += 1
+        if uses[handler.__name__] > 1:
+            # A handler with two paths: ids of operations are unique.
+            operation["operationId"] += f"_{uses[handler.__name__]}"
         spec.path(path=described_path(path), operations={method.lower(): operation})
     return spec.to_dict()
 

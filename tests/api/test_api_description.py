@@ -66,6 +66,16 @@ async def test_every_operation_is_explained(service: Client) -> None:
     assert document["info"]["version"]
 
 
+async def test_ids_of_operations_are_unique(service: Client) -> None:
+    document = await _document(service)
+    ids = [
+        operation["operationId"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    ]
+    assert len(ids) == len(set(ids))
+
+
 async def test_references_lead_somewhere(service: Client) -> None:
     document = await _document(service)
     for reference in set(re.findall(r"#/components/schemas/([A-Za-z0-9_-]+)", str(document))):

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
+from audience import public
 from audience.attributes.statistics import jobs
+from audience.server import clock
+from audience.server.database import Database
 from audience.server.settings import Settings
 from consent.app import create_app
 from tests.conftest import App, Authorized, MakeApp, MakeClient, serve_in_test
@@ -235,3 +238,37 @@ async def test_changes_are_audited(app: App, authorized: Authorized) -> None:
         ("update_attribute", "attributes:x"),
     ]
     assert "secret-value" not in str(rows)
+
+
+async def test_statistics_forget_what_only_a_deleted_profile_had(
+    app: App, noise: App, authorized: Authorized
+) -> None:
+    await app.write(
+        _item("a", city="Ulm", likes=["x", "mine"], name="secret-name"),
+        _item("b", city="Ulm", likes=["x"], name="other"),
+    )
+    await noise.write(_item("a", name="secret-name"))
+    await _count(app)
+    profile_id = (await app.profile("user_id", "a"))["id"]
+    url = f"/api/audiences/v1/profiles/{profile_id}/?website_id={app.app_id}"
+    assert (await authorized.delete(url))[0] == 204
+    found = await _list(app, authorized)
+    common = {
+        name: [row["value"] for row in found[f"attributes:{name}"]["statistics"]["most_common"]]
+        for name in ("city", "likes", "name")
+    }
+    assert common == {"city": ["Ulm"], "likes": ["x"], "name": ["other"]}
+    assert "secret-name" in str(await _list(noise, authorized))
+
+
+async def test_statistics_forget_what_only_an_erased_person_had(
+    app: App, authorized: Authorized, database: Database
+) -> None:
+    await app.write(_item("a", name="secret-name"), _item("b", name="other"))
+    await _count(app)
+    async with database.transaction() as conn:
+        await public.erase_person(
+            conn, app.app_id, [public.Identifier("user_id", "a")], clock.now()
+        )
+    found = (await _list(app, authorized))["attributes:name"]["statistics"]
+    assert found["most_common"] == [{"value": "other", "count": 1}]

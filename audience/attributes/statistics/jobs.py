@@ -22,15 +22,17 @@ async def count_due_attributes(app: web.Application) -> bool:
     Counting never takes more than a hundredth of the time.
     """
     loop = asyncio.get_running_loop()
+    now = clock.now()
     async with app[DATABASE].transaction() as conn:
         driver = await raw(conn)
-        now = clock.now()
         app_id = await storage.find_due_app(driver, now)
         if app_id is None:
             return False
         started = loop.time()
-        await storage.count_attributes(driver, app_id, MOST_COMMON, now, now + _REFRESH_AFTER)
+        counted = await storage.count_attributes(driver, app_id, MOST_COMMON)
         took = timedelta(seconds=loop.time() - started)
-        if took * _SHARE_OF_TIME > _REFRESH_AFTER:
-            await storage.set_due(driver, app_id, now + took * _SHARE_OF_TIME)
+    due_at = now + max(_REFRESH_AFTER, took * _SHARE_OF_TIME)
+    # A transaction of its own: whoever deletes a profile meanwhile does not wait for the count.
+    async with app[DATABASE].transaction() as conn:
+        await storage.save_statistics(await raw(conn), app_id, counted, now, due_at)
     return True

@@ -1,8 +1,11 @@
 """SQL of attribute statistics: one pass over an app's profiles for all its attributes."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import asyncpg
+import orjson
 
 #: A count may use so much memory before it goes to disk.
 _SET_MEMORY = "SELECT set_config('work_mem', '64MB', true)"
@@ -16,7 +19,7 @@ ORDER BY c.due_at NULLS FIRST, a.app_id LIMIT 1
 DELETE_STATISTICS = "DELETE FROM attribute_statistics WHERE app_id = $1"
 
 # A list counts once for its profile (by its first entry) and once for each entry as a value.
-INSERT_STATISTICS = """
+COUNT_VALUES = """
 WITH entries AS (
     SELECT 'attributes' AS field_type, held.key AS name, entry.value, entry.position
     FROM profiles p CROSS JOIN LATERAL jsonb_each(p.attributes) held
@@ -42,22 +45,47 @@ WITH entries AS (
         PARTITION BY field_type, name ORDER BY uses DESC, value
     ) AS rank FROM counted
 )
-INSERT INTO attribute_statistics (app_id, field_type, attribute_name, profile_count,
-    distinct_count, most_common)
-SELECT $1, field_type, name, sum(profiles), count(*), jsonb_agg(
-    jsonb_build_object('value', value, 'count', uses) ORDER BY rank
-) FILTER (WHERE rank <= $2)
+SELECT field_type, name, sum(profiles)::bigint AS profile_count, count(*) AS distinct_count,
+    jsonb_agg(
+        jsonb_build_object('value', value, 'count', uses) ORDER BY rank
+    ) FILTER (WHERE rank <= $2)::text AS most_common
 FROM ranked GROUP BY field_type, name
 """
 
+INSERT_STATISTICS = """
+INSERT INTO attribute_statistics (app_id, field_type, attribute_name, profile_count,
+    distinct_count, most_common)
+SELECT $1, field_type, name, profile_count, distinct_count, most_common
+FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::jsonb[])
+    AS counted(field_type, name, profile_count, distinct_count, most_common)
+"""
+
+COUNT_PROFILES = "SELECT count(*) FROM profiles WHERE app_id = $1"
+
 SAVE_COUNT = """
 INSERT INTO attribute_counts (app_id, profile_count, refreshed_at, due_at)
-SELECT $1, count(*), $2, $3 FROM profiles WHERE app_id = $1
+VALUES ($1, $2, $3, $4)
 ON CONFLICT (app_id) DO UPDATE SET profile_count = excluded.profile_count,
     refreshed_at = excluded.refreshed_at, due_at = excluded.due_at
 """
 
-SET_DUE = "UPDATE attribute_counts SET due_at = $2 WHERE app_id = $1"
+# A value that one profile alone has tells of that profile.
+FORGET_VALUES = """
+UPDATE attribute_statistics s SET most_common = (
+    SELECT coalesce(jsonb_agg(kept.entry ORDER BY kept.position), '[]')
+    FROM jsonb_array_elements(s.most_common) WITH ORDINALITY AS kept(entry, position)
+    WHERE NOT (kept.entry -> 'count' = '1' AND gone.value @> (kept.entry -> 'value'))
+)
+FROM jsonb_each($3::text::jsonb) AS gone(name, value)
+WHERE s.app_id = $1 AND s.field_type = $2 AND s.attribute_name = gone.name
+"""
+
+
+class Counted(NamedTuple):
+    """What was counted. rows: (field_type, name, profiles, distinct values, most common: JSON)."""
+
+    profile_count: int
+    rows: list[tuple[str, str, int, int, str]]
 
 
 async def find_due_app(conn: asyncpg.Connection, now: datetime) -> str | None:
@@ -66,19 +94,33 @@ async def find_due_app(conn: asyncpg.Connection, now: datetime) -> str | None:
     return app_id
 
 
-async def count_attributes(
-    conn: asyncpg.Connection, app_id: str, most_common: int, now: datetime, due_at: datetime
-) -> None:
+async def count_attributes(conn: asyncpg.Connection, app_id: str, most_common: int) -> Counted:
     """Count the values of all attributes of the app; for a million profiles some ten seconds.
 
-    most_common: how many of the most common values are kept.  One snapshot, no locks.
+    most_common: how many of the most common values are kept.  Changes nothing, takes no locks.
     """
     await conn.execute(_SET_MEMORY)
+    rows = await conn.fetch(COUNT_VALUES, app_id, most_common)
+    profile_count: int = await conn.fetchval(COUNT_PROFILES, app_id)
+    return Counted(profile_count, [tuple(row) for row in rows])
+
+
+async def save_statistics(
+    conn: asyncpg.Connection, app_id: str, counted: Counted, now: datetime, due_at: datetime
+) -> None:
+    """Replace the app's statistics; due_at: when they are to be counted again."""
     await conn.execute(DELETE_STATISTICS, app_id)
-    await conn.execute(INSERT_STATISTICS, app_id, most_common)
-    await conn.execute(SAVE_COUNT, app_id, now, due_at)
+    columns = [[row[column] for row in counted.rows] for column in range(5)]
+    await conn.execute(INSERT_STATISTICS, app_id, *columns)
+    await conn.execute(SAVE_COUNT, app_id, counted.profile_count, now, due_at)
 
 
-async def set_due(conn: asyncpg.Connection, app_id: str, due_at: datetime) -> None:
-    """Say when the app's attributes are to be counted again."""
-    await conn.execute(SET_DUE, app_id, due_at)
+async def forget_values(
+    conn: asyncpg.Connection, app_id: str, field_type: str, values: Mapping[str, Any]
+) -> None:
+    """Take values of a profile that is deleted out of the statistics, where it alone had them.
+
+    values: {attribute_name: value}. The counts follow with the next count.
+    """
+    if values:
+        await conn.execute(FORGET_VALUES, app_id, field_type, orjson.dumps(values).decode())

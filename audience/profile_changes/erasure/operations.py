@@ -14,6 +14,7 @@ import asyncpg
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from audience.attributes.statistics.storage import forget_values
 from audience.profile_changes.erasure import storage
 from audience.profile_changes.erasure.memory import (
     KEY_BYTES,
@@ -124,6 +125,8 @@ async def _erase(
         rows = await storage.count_rows(conn, app_id, [profile.profile_id], lineage)
         await _remember(conn, app_id, profile, lineage if rows.pop("profile_merges") else [], now)
         await ledger.delete_refusals_of(conn, app_id, lineage)
+        await forget_values(conn, app_id, "attributes", profile.attributes)
+        await forget_values(conn, app_id, "analytics", profile.analytics)
         await profile_storage.delete_profiles(conn, app_id, [profile.profile_id])
         counts.update(rows)
     return dict(counts)
