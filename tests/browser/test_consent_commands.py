@@ -1,7 +1,9 @@
 """`ppms.cm.api` on pages as they are out there: queues, frames, outages, cookies."""
 
 import asyncio
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -440,3 +442,24 @@ async def test_google_hears_the_default_before_and_the_update_after(shop: Shop) 
     assert granted == {"analytics_storage"}
     await visitor.open()
     assert [one[1] for one in await told()] == ["default", "update"]
+
+
+async def test_the_documented_snippet_and_custom_form_work(shop: Shop) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "consent.md").read_text("utf-8")
+    snippet = re.findall(r"```html\n(<script>.*?</script>)\n```", text, re.DOTALL)[0]
+    snippet = snippet.replace("https://consent.example.com", shop.service_url)
+    snippet = snippet.replace("APP ID", shop.app.app_id)
+    asking, deciding = re.findall(r"```js\n(.*?)```", text, re.DOTALL)
+    own = f"""<script>window.log = []; const note = name => (...results) => log.push([name, ...results]);
+    const showMyForm = note("show"), hideMyForm = note("hide"), showConnectionProblem = note("problem");
+    {asking}; window.decide = () => {{ {deciding} }}</script>"""
+    shop.page(snippet=snippet, body=own)
+    visitor = await shop.visitor()
+    await visitor.open()
+    await visitor.page.wait_for_function("log.length === 1")
+    await visitor.page.evaluate("decide()")
+    await visitor.page.wait_for_function("log.length === 2")
+    assert await visitor.page.evaluate("log") == [["show", TYPES], ["hide"]]
+    expected = {"analytics": 1, "conversion_tracking": -1, "remarketing": 0}
+    assert await visitor.statuses() == expected
+    assert visitor.errors == []

@@ -117,6 +117,8 @@ async def test_returning_visitor_is_left_alone_and_may_withdraw_with_one_click(s
     assert await visitor.page.locator(FORM).count() == 0
     assert visitor.sent == []
     await visitor.page.click(WITHDRAW)
+    await visitor.page.wait_for_selector(NOTE)
+    assert await visitor.page.locator(NOTE).count() == 1
     assert await visitor.statuses() == dict.fromkeys(TYPES, 0)
     (sent,) = await visitor.sent_events("consent_change")
     assert (sent["method"], sent["source"]) == ("reject_all", 2)
@@ -307,10 +309,15 @@ async def test_every_language_is_spoken_and_recorded(shop: Shop) -> None:
 
 
 async def test_another_language_can_be_chosen_and_keeps_the_switches(shop: Shop) -> None:
-    await shop.configure(languages=["en", "de"])
+    await shop.configure(languages=["en", "de", "fr"])
     visitor = await shop.visitor()
+    await visitor.context.route("**/*language=fr", lambda route: route.abort())
     await visitor.open()
     await visitor.page.get_by_role("switch", name="Analytics").check()
+    await visitor.page.get_by_label("Language").select_option("fr")
+    await visitor.page.wait_for_timeout(100)
+    assert await visitor.page.get_by_role("switch", name="Analytics").is_checked()
+    assert visitor.errors == []
     await visitor.page.get_by_label("Language").select_option("de")
     german = ready_made_texts("de")
     await visitor.page.get_by_role("dialog", name=german["intro"].content["title"]).wait_for()

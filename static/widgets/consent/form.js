@@ -29,6 +29,7 @@ export function startForm({ consent, commands }, templates) {
     let opening;
     /** @type {ReturnType<typeof showForm> | undefined} */
     let view;
+    let note = templates.surface();
 
     const statuses = () => statusesOf(store.read());
 
@@ -63,11 +64,12 @@ export function startForm({ consent, commands }, templates) {
         const root = templates.surface();
         root.id = id;
         if (view) view.remove();
-        view = showForm(templates.fill(root, template, press), shown, () => press("ppms_cm_close-popup"), async (chosen) => {
-            await render(types, source, chosen);
-            // Remembered for the session, unless the cookie is the page's own.
-            if (!/(^|; )language=/.test(store.cookies())) document.cookie = "language=" + chosen + "; path=/; SameSite=Lax";
-            if (view) view.focusLanguage();
+        view = showForm(templates.fill(root, template, press), shown, () => press("ppms_cm_close-popup"), (chosen) => {
+            render(types, source, chosen).then(() => {
+                // Remembered for the session, unless the cookie is the page's own.
+                if (!/(^|; )language=/.test(store.cookies())) document.cookie = "language=" + chosen + "; path=/; SameSite=Lax";
+                if (view) view.focusLanguage();
+            }, nothing);
         });
         return how;
     };
@@ -102,6 +104,8 @@ export function startForm({ consent, commands }, templates) {
         if (!template) return;
         const root = templates.surface();
         root.setAttribute("role", "status");
+        note.remove();
+        note = root;
         document.body.append(root);
         templates.fill(root, template, () => root.remove());
         const leave = () => (root.matches(":hover,:focus-within") ? setTimeout(leave, 1e3) : root.remove());
