@@ -17,6 +17,7 @@ from audience.apps.operations import (
     ensure_demo_app,
     get_app,
 )
+from audience.apps.signing.detached import make_certificate, sign_bytes
 from audience.apps.signing.operations import rotate_signing_key, sign, verify
 from audience.apps.storage import App, list_apps
 from audience.attributes.operations import FIELD_TYPES, allow_attribute, deny_attribute
@@ -107,6 +108,7 @@ __all__ = [
     "list_apps",
     "list_credentials",
     "lock_profiles",
+    "make_certificate",
     "parse_identifier",
     "receive_import",
     "record_audit_entry",
@@ -116,6 +118,7 @@ __all__ = [
     "set_consents_of_visitors",
     "set_profile_consents",
     "sign",
+    "sign_bytes",
     "use_visitor_consents",
     "verify",
 ]

@@ -21,6 +21,8 @@ def all_routes() -> list[tuple[str, str, Handler]]:
     return [
         *public,
         *routes.PUBLIC_ROUTES,
+        *routes.OPENDSR_ROUTES,
+        *routes.OPENDSR_AUTHORIZED_ROUTES,
         *audience_routes.AUTH_ROUTES,
         *audience_routes.AUTHORIZED_ROUTES,
         *routes.AUTHORIZED_ROUTES,

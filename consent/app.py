@@ -44,6 +44,8 @@ def create_app(
         *AUTHORIZED_ROUTES,
         *routes.AUTHORIZED_ROUTES,
         *routes.PAGE_ROUTES,
+        *routes.OPENDSR_ROUTES,
+        *routes.OPENDSR_AUTHORIZED_ROUTES,
     ]
     surfaces = all_surfaces(
         (
@@ -60,7 +62,8 @@ def create_app(
     app.cleanup_ctx.append(_close_database)
     add_audience_routes(app, settings.root_path)
     routes.add_consent_routes(app, settings.root_path)
-    add_authorized_routes(app, settings.root_path, routes.AUTHORIZED_ROUTES, PERMISSIONS)
+    authorized = (*routes.AUTHORIZED_ROUTES, *routes.OPENDSR_AUTHORIZED_ROUTES)
+    add_authorized_routes(app, settings.root_path, authorized, PERMISSIONS)
     # Before the profiles': locks are taken in this order everywhere.
     app[ERASERS][:0] = routes.ERASERS
     if demo is not None:

@@ -19,6 +19,9 @@ PERMISSIONS: dict[str, str] = {
     # Data subject requests
     "get_request_settings": PRIVACY,
     "update_request_settings": PRIVACY,
+    "submit_opendsr_request": PRIVACY,
+    "get_opendsr_request": PRIVACY,
+    "cancel_opendsr_request": PRIVACY,
     "list_requests": PRIVACY,
     "create_request": PRIVACY,
     "get_request": PRIVACY,

@@ -7,6 +7,7 @@ from audience.server.surface import Handler, Surface
 from consent.data_subject_requests.execution import handlers as execution
 from consent.data_subject_requests.execution.exports import handlers as exports
 from consent.data_subject_requests.handling import handlers as requests
+from consent.data_subject_requests.opendsr import handlers as opendsr
 from consent.data_subject_requests.setting_up import REQUEST_JOBS, set_up_requests
 from consent.data_subject_requests.settings import handlers as request_settings
 from consent.data_subject_requests.verification import handlers as verification
@@ -40,6 +41,19 @@ PAGE_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/privacy/confirm/{link}", verification.show_confirmation),
     ("POST", "/privacy/confirm/{link}", verification.confirm_request),
     ("GET", "/privacy/exports/{secret}", exports.download_by_link),
+)
+
+#: Need no token; refuse as OpenDSR has it.
+OPENDSR_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/opendsr/v1/discovery", opendsr.discover_opendsr),
+    ("GET", "/opendsr/v1/certificate.pem", opendsr.show_certificate),
+)
+
+#: The same, with a token.
+OPENDSR_AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("POST", "/opendsr/v1/requests", opendsr.submit_opendsr_request),
+    ("GET", "/opendsr/v1/requests/{subject_request_id}", opendsr.get_opendsr_request),
+    ("DELETE", "/opendsr/v1/requests/{subject_request_id}", opendsr.cancel_opendsr_request),
 )
 
 #: Need a token with the scope that `permissions.py` has for the handler's name.
@@ -79,7 +93,7 @@ ERASERS = (erase_some_consents,)
 
 def add_consent_routes(app: web.Application, root_path: str) -> None:
     """Register the public routes with and without trailing slash, below the root path."""
-    for method, path, handler in (*PUBLIC_ROUTES, *PAGE_ROUTES):
+    for method, path, handler in (*PUBLIC_ROUTES, *PAGE_ROUTES, *OPENDSR_ROUTES):
         if method == "GET":
             app.router.add_get(f"{root_path}{path}{_SLASH}", handler)
         else:
@@ -91,4 +105,7 @@ def add_consent_routes(app: web.Application, root_path: str) -> None:
 
 def private_surfaces(root_path: str) -> tuple[Surface, ...]:
     """The parts of the consent service that refuse in forms of their own and have no CORS."""
-    return (Surface(f"{root_path}/privacy/", verification.refuse_page, verification.fail_page),)
+    return (
+        Surface(f"{root_path}/privacy/", verification.refuse_page, verification.fail_page),
+        Surface(f"{root_path}/opendsr/", opendsr.refuse_opendsr, opendsr.fail_opendsr),
+    )

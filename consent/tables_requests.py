@@ -211,7 +211,8 @@ data_subject_export_parts = Table(
 )
 
 # One row is how a controller's system named a request that it sent over OpenDSR, and where it wants
-# to hear of changes. reported_status: what the callbacks have said last. Deleted with its request.
+# to hear of changes. reported_status: what the callbacks have said last; body_sha256: tells a
+# repetition from another request, emptied with the request's content. Deleted with its request.
 opendsr_requests = Table(
     "opendsr_requests",
     metadata,

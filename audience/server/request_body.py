@@ -17,10 +17,15 @@ _MAX_DRAINED_BYTES = 8 * 1024 * 1024
 
 
 async def read_json(request: web.Request) -> Any:
-    """The body as JSON.
+    """The body as JSON.  Errors: as `read_body` and `parse_json`."""
+    return parse_json(await read_body(request))
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body; can be read once.
 
     A gzip or deflate body is inflated while it is read and refused as soon as it is too large.
-    Errors: Invalid when it is no JSON, can't be inflated or does not arrive; TooLarge past 1 MiB.
+    Errors: Invalid when it can't be inflated, is empty or does not arrive; TooLarge past 1 MiB.
     """
     try:
         if request.content.is_eof():
@@ -42,6 +47,11 @@ async def read_json(request: web.Request) -> Any:
     if not body:
         message = "the body is empty, expected a JSON array of items"
         raise Invalid(message)
+    return body
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON of a body, with or without a byte order mark.  Errors: Invalid saying where."""
     try:
         return orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:

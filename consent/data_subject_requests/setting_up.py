@@ -12,6 +12,7 @@ from consent.data_subject_requests.handling import operations as handling
 from consent.data_subject_requests.intake import handlers as intake
 from consent.data_subject_requests.lifecycle import REQUEST_TYPES
 from consent.data_subject_requests.mails import operations as mails
+from consent.data_subject_requests.opendsr import callbacks
 from consent.data_subject_requests.upkeep import operations as upkeep
 from consent.data_subject_requests.verification import operations as proofs
 from consent.decisions.handlers import OTHER_EVENTS, EventHandler
@@ -20,6 +21,7 @@ REQUEST_JOBS: tuple[Job, ...] = (
     Job("send mails", 2, mails.send_some_mails),
     Job("execute data subject requests", 2, execution.execute_some),
     Job("forget expired exports", 60, execution.forget_expired_exports),
+    Job("report to controllers", 5, callbacks.report_some),
     Job("remind of requests", 600, upkeep.remind_some),
     Job("forget old requests", 600, upkeep.forget_some),
 )

@@ -18,6 +18,7 @@ from audience.server import clock
 from audience.server.database import Database
 from consent.permissions import PERMISSIONS as CONSENT_PERMISSIONS
 from consent.routes import AUTHORIZED_ROUTES as CONSENT_ROUTES
+from consent.routes import OPENDSR_AUTHORIZED_ROUTES
 from tests.conftest import App, MakeClient, MakeToken
 
 Client = TestClient[Any, Any]
@@ -271,6 +272,6 @@ async def test_every_route_refuses_without_token_and_without_scope(
 
 
 def test_names_of_operations_are_unique() -> None:
-    names = [handler.__name__ for _, _, handler in ALL_ROUTES]
+    names = [handler.__name__ for _, _, handler in (*ALL_ROUTES, *OPENDSR_AUTHORIZED_ROUTES)]
     assert sorted(set(names)) == sorted(names)
     assert sorted(ALL_PERMISSIONS) == sorted(names)

@@ -29,7 +29,7 @@ async def sign(conn: AsyncConnection, claims: dict[str, Any], now: datetime, *, 
 
     kind: the `typ` of the header, which tells access tokens from receipts.
     """
-    key = await _active_key(conn, now)
+    key = await active_key(conn, now)
     headers = {"typ": kind, "kid": key.key_id}
     return jwt.encode(claims, key.private_key, algorithm=ALGORITHM, headers=headers)
 
@@ -66,11 +66,12 @@ async def rotate_signing_key(conn: AsyncConnection, now: datetime) -> str:
 
 async def list_public_keys(conn: AsyncConnection, now: datetime) -> dict[str, Any]:
     """The JWK set of every key that signs or signed."""
-    await _active_key(conn, now)
+    await active_key(conn, now)
     return {"keys": await storage.list_public_keys(conn)}
 
 
-async def _active_key(conn: AsyncConnection, now: datetime) -> SigningKey:
+async def active_key(conn: AsyncConnection, now: datetime) -> SigningKey:
+    """The key that signs; made when there is none."""
     found = await storage.find_active_key(conn)
     if found is not None:
         return found

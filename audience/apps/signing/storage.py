@@ -37,6 +37,15 @@ async def find_active_key(conn: AsyncConnection) -> SigningKey | None:
     return None if row is None else SigningKey(row.key_id, row.private_key)
 
 
+async def get_creation(conn: AsyncConnection, key_id: str) -> datetime:
+    """When a key was made; it must exist."""
+    rows = await conn.execute(
+        select(signing_keys.c.created_at).where(signing_keys.c.key_id == key_id)
+    )
+    created_at: datetime = rows.scalar_one()
+    return created_at
+
+
 async def insert_key(
     conn: AsyncConnection, key: SigningKey, public_key: dict[str, Any], now: datetime
 ) -> None:

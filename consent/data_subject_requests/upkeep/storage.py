@@ -17,6 +17,7 @@ from consent.tables_requests import (
     data_subject_settings,
     data_subject_verifications,
     mails,
+    opendsr_requests,
 )
 
 _DEFAULTS = RequestSettings()
@@ -123,6 +124,10 @@ async def erase_personal_content(
             _is(data_subject_request_events, ids), data_subject_request_events.c.detail.is_not(None)
         )
         .values(detail=None)
+    )
+    # A hash of the controller's body would still tell whether it was about a given e-mail.
+    await conn.execute(
+        update(opendsr_requests).where(_is(opendsr_requests, ids)).values(body_sha256=b"")
     )
     await conn.execute(
         update(data_subject_requests)
