@@ -1,4 +1,4 @@
-"""docs/widgets.md as a new user reads it: its snippets are copied, addresses filled in; they work."""
+"""docs/widgets.md as a new user reads it: its snippets work when copied, addresses filled in."""
 
 import re
 from pathlib import Path
