@@ -17,6 +17,7 @@ from audience import public
 from audience.server import clock
 from audience.server.database import Database
 from tests.bench.plan import Verdict
+from tests.bench.population import postpone_counts
 from tests.bench.servers import Server
 from tests.bench.wrk import BenchError
 
@@ -106,6 +107,7 @@ async def fill(url: str, rows: int, say: Callable[[str], None]) -> str:
     await database.close()
     conn = await asyncpg.connect(url)
     try:
+        await postpone_counts(conn, _APP)
         for start in range(0, rows, _CHUNK):
             stop = min(start + _CHUNK, rows)
             say(f"export: filling profiles {start:,} to {stop:,}")

@@ -114,6 +114,13 @@ def is_member(number: int, audience: int) -> bool:
     return (audience - number) % len(AUDIENCES) < MEMBER_OF
 
 
+async def postpone_counts(conn: asyncpg.Connection, app_id: str) -> None:
+    """Keep the background job from counting the app's attributes while something is measured."""
+    await conn.execute(
+        "INSERT INTO attribute_counts VALUES ($1, 0, now(), now() + interval '1 day')", app_id
+    )
+
+
 async def fill(url: str, population: Population, say: Callable[[str], None]) -> None:
     """Store the population: the old app, ANALYZE, then the young app.
 
@@ -147,6 +154,7 @@ async def fill_app(
         " WHERE name = 'bench'",
         app_id,
     )
+    await postpone_counts(conn, app_id)
     names = list(_ATTRIBUTES)
     await conn.execute(_INSERT_DEFINITIONS, app_id, names, list(_ATTRIBUTES.values()))
     for start in range(first, end, _CHUNK):
