@@ -1,4 +1,4 @@
-"""docs/widgets.md as a new user reads it: its snippets work when copied, addresses filled in."""
+"""docs/widgets.md as a new user reads it: its snippets, addresses filled in, work as they stand."""
 
 import re
 from pathlib import Path
