@@ -1,11 +1,12 @@
 """POST tracker/forms/: what a form tracker sends."""
 
+import json
 from typing import Any
 
 import pytest
 
 from audience.profile_changes import decide
-from tests.conftest import App
+from tests.conftest import UNUSED_AUDIENCE, App
 
 VISITOR = "0123456789abcdef"
 CHECKOUT = {"form_id": "checkout", "url": "https://shop.example/checkout", "user_id": "m"}
@@ -86,3 +87,56 @@ async def test_skipped_entries_are_told(app: App, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(decide, "MAX_FORMS_PER_PROFILE", 1)
     status, body = await _submit(app, {**CHECKOUT, "form_id": "one more"})
     assert body == {"skipped": [{"item": 0, "name": "form_id", "reason": "limit"}]}
+
+
+async def test_limits_and_errors_are_those_of_attributes(app: App) -> None:
+    item = {"website_id": app.app_id, "attributes": [], **CHECKOUT}
+    unknown = {**item, "website_id": UNUSED_AUDIENCE}
+    entries = [{"name": f"n{number}", "value": "v"} for number in range(6000)]
+    for body, status, text in (
+        ({**item, "attributes": None}, 400, "items[0].attributes is required"),
+        ([item, {**item, "website_id": "x"}], 400, "items[1].website_id"),
+        ([item, 5], 400, "items[1] must be a JSON object"),
+        ([], 204, ""),
+        (unknown, 403, ""),
+        ([item] * 1001, 413, "1001 items"),
+        ([{**item, "attributes": entries}] * 2, 413, "10000 attribute entries"),
+    ):
+        answer = await app.service.post("/data/tracker/forms/", data=json.dumps(body))
+        assert (answer.status, text in await answer.text()) == (status, True), text
+    assert await app.count("profiles") == 0
+
+
+@pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "", "application/json"])
+async def test_body_is_json_whatever_its_type(app: App, content_type: str) -> None:
+    item = {"website_id": app.app_id, "attributes": [], **CHECKOUT}
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = await app.service.post(
+        "/audiences/tracker/forms/",
+        data=json.dumps(item).encode(),
+        headers=headers,
+        skip_auto_headers=() if content_type else ("Content-Type",),
+    )
+    assert answer.status == 204
+    assert await app.count("profiles") == 1
+
+
+async def test_strict_submission_is_all_or_nothing(app: App) -> None:
+    await app.write({"user_id": "m", "attributes": [{"name": "age", "value": 5}]})
+    entries = [{"name": "age", "value": "old"}, {"name": "city", "value": "Rome"}]
+    item = {"website_id": app.app_id, **CHECKOUT, "attributes": entries}
+    answer = await app.service.post(
+        "/data/tracker/forms/", json=item, headers={"Prefer": "handling=strict"}
+    )
+    assert answer.status == 400
+    document = await app.profile("user_id", "m")
+    assert document["attributes"] == {"age": 5}
+    assert document["forms"] == {}
+
+
+async def test_email_of_a_form_identifies_and_one_that_is_none_is_told(app: App) -> None:
+    item = {**CHECKOUT, "user_id": None, "email": " M@Example.com "}
+    assert await _submit(app, item) == (204, "")
+    assert (await app.profile("email", "m@example.com"))["forms"].keys() == {"checkout"}
+    status, body = await _submit(app, {**CHECKOUT, "email": "m@localhost"})
+    assert (status, body["skipped"][0]["reason"]) == (200, "invalid")

@@ -3,7 +3,7 @@
 `python -m tests.bench.widget_time [--visits N]`: in a real Chromium, also with the processor slowed
 down four times, against the service in a process of its own. Prints, asserts nothing.
 
-Load and set-up: the processor time Chromium's own trace has for compiling and running the script with
+Load and set-up: the processor time that Chromium traces for compiling and running the script with
 a queued `create`; for the API also with two more commands, which it sends. A submit: the time of a
 whole submit event of a form of 60 fields with labels, with the tracker and without.
 """
