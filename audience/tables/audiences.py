@@ -64,7 +64,8 @@ audience_members = Table(
     ForeignKeyConstraint(
         ["app_id", "profile_id"], ["profiles.app_id", "profiles.profile_id"], ondelete="CASCADE"
     ),
-    Index("ix__audience_members__profile_id", "profile_id"),
+    # Both columns: else a generic plan may look through the primary key, audience by audience.
+    Index("ix__audience_members__profile_id__app_id", "profile_id", "app_id"),
 )
 
 # One row: the profile's memberships may change by time alone at that moment, hardly later and

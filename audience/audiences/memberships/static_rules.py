@@ -19,6 +19,7 @@ from audience.profiles.profile import Profile
 
 #: Values remembered per field, and how long a text may be to be remembered.
 _MAX_VALUES, _MAX_CHARACTERS = 2048, 64
+_MAX_ELEMENTS = 8
 _WORD_BITS = 30
 _WORD_MASK = (1 << _WORD_BITS) - 1
 _REMEMBERED = frozenset((str, int, float, type(None)))
@@ -44,15 +45,21 @@ class _Source:
 
     def bits_of(self, value: Any) -> int:
         """The bits of the conditions that the value satisfies."""
-        if value.__class__ not in _REMEMBERED:
+        kind = value.__class__
+        if kind in _REMEMBERED:
+            key = value
+        elif kind is list and self.attribute is not None and len(value) <= _MAX_ELEMENTS:
+            # Lists of attributes hold texts only; a text is never taken for a list of one.
+            key = tuple(value)
+        else:
             return self._test(value)
-        bits = self._remembered.get(value)
+        bits = self._remembered.get(key)
         if bits is None:
             bits = self._test(value)
-            if value.__class__ is not str or len(value) <= _MAX_CHARACTERS:
+            if _is_short(key):
                 if len(self._remembered) >= _MAX_VALUES:
                     self._remembered.clear()
-                self._remembered[value] = bits
+                self._remembered[key] = bits
         return bits
 
     def _test(self, value: Any) -> int:
@@ -61,6 +68,13 @@ class _Source:
             if test(value):
                 bits |= bit
         return bits
+
+
+def _is_short(key: Any) -> bool:
+    """Whether a value may be remembered: not where it takes much room."""
+    if key.__class__ is str:
+        return len(key) <= _MAX_CHARACTERS
+    return key.__class__ is not tuple or sum(map(len, key)) <= _MAX_CHARACTERS
 
 
 class StaticRules:
