@@ -54,6 +54,7 @@ from audience.profile_changes.tied_visitors import erase_collected, set_consents
 from audience.profile_changes.visitor_consents import VisitorConsents, use_visitor_consents
 from audience.profiles.identifiers import IDENTIFIER_NAMES, Identifier, parse_identifier
 from audience.profiles.operations import find_profile_documents
+from audience.profiles.storage import app_lock_key
 
 __all__ = [
     "DEFAULT_ORGANIZATION",
@@ -79,6 +80,7 @@ __all__ = [
     "VisitorConsents",
     "access_app",
     "allow_attribute",
+    "app_lock_key",
     "apply_next_rows",
     "authorized",
     "caller_of",

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from audience.server.hot_routes import HOT_ROUTES
 from audience.server.jobs import Job
 from audience.server.surface import Handler, Surface
 from consent.data_subject_requests.execution import handlers as execution
@@ -35,6 +36,9 @@ PUBLIC_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/audiences/static/widget/consent-widgets.min.js", containers.show_widgets_script),
     ("GET", "/.well-known/gpc.json", containers.show_gpc),
 )
+
+#: Found before the router is asked.
+_BUSY = {"/consent/collect"}
 
 #: Small pages for people; they refuse as pages and have no CORS.
 PAGE_ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -96,8 +100,10 @@ def add_consent_routes(app: web.Application, root_path: str) -> None:
     for method, path, handler in (*PUBLIC_ROUTES, *PAGE_ROUTES, *OPENDSR_ROUTES):
         if method == "GET":
             app.router.add_get(f"{root_path}{path}{_SLASH}", handler)
-        else:
-            app.router.add_route(method, f"{root_path}{path}{_SLASH}", handler)
+            continue
+        route = app.router.add_route(method, f"{root_path}{path}{_SLASH}", handler)
+        if path in _BUSY:
+            app[HOT_ROUTES].add(method, f"{root_path}{path}", route)
     containers.keep_container_answers(app)
     set_up_requests(app)
     app.cleanup_ctx.append(decisions.hold_collects)

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -75,6 +75,15 @@ class AppBatch:
     tied: dict[str, VisitorState] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
     repetitions: int = 0
+    today: date = field(init=False)
+    today_began_at: datetime = field(init=False)
+    hour_began_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Reckon once with the app's clocks: nearly every request is of this hour."""
+        self.today = day_of(self.now, self.zone)
+        self.today_began_at = datetime.combine(self.today, time(), self.zone).astimezone(UTC)
+        self.hour_began_at = counted_hour(self.now, self.zone)
 
     def apply(self, item: Collect) -> DomainError | None:
         """Do what one request asks; why it is refused, or None."""
@@ -191,7 +200,7 @@ class AppBatch:
     ) -> None:
         key = (
             self.app_id,
-            counted_hour(moment, self.zone),
+            self.hour_began_at if moment >= self.hour_began_at else counted_hour(moment, self.zone),
             event_type,
             self._counted_hostname(hostname),
             source,
@@ -215,10 +224,9 @@ class AppBatch:
         self, visitor_id: str, moment: datetime, hostname: str, *, has_decided: bool
     ) -> None:
         """Note the visitor of today; other days may have been added up already."""
-        day: date = day_of(self.now, self.zone)
-        if day_of(moment, self.zone) != day:
+        if moment < self.today_began_at or not self.day_key:
             return
-        key = (self.app_id, day, visitor_digest(self.day_key, visitor_id))
+        key = (self.app_id, self.today, visitor_digest(self.day_key, visitor_id))
         first = self.batch.days.get(key, (self._counted_hostname(hostname), False))
         self.batch.days[key] = (first[0], first[1] or has_decided)
 

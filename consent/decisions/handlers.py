@@ -12,6 +12,7 @@ from audience.server import metrics
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE, SETTINGS
 from audience.server.rate_limit import RateLimit, client_address
+from audience.server.ready_response import ReadyResponse, ResponseHead
 from audience.server.request_body import read_json
 from consent.decisions.app_batch import Collect
 from consent.decisions.collected import parse_collected
@@ -25,6 +26,7 @@ EventHandler = Callable[[web.Request, dict[str, Any]], Awaitable[web.Response]]
 OTHER_EVENTS = web.AppKey("other_events", dict[str, EventHandler])
 #: Requests in one batch: keeps a batch's transaction short.
 _MAX_BATCH = 500
+_NO_CONTENT = ResponseHead(204, {})
 
 
 async def hold_collects(app: web.Application) -> AsyncIterator[None]:
@@ -43,7 +45,7 @@ async def hold_collects(app: web.Application) -> AsyncIterator[None]:
     await writer.close()
 
 
-async def collect(request: web.Request) -> web.Response:
+async def collect(request: web.Request) -> web.StreamResponse:
     """POST /consent/collect -> 204 once it is stored for good, and for a repetition.
 
     Body: see `collected.py` (data subject requests: `intake/received.py` of their feature), JSON
@@ -63,7 +65,7 @@ async def collect(request: web.Request) -> web.Response:
     refusal = await request.app[_COLLECTS].submit(Collect(collected, origin_host(request)))
     if refusal is not None:
         raise refusal
-    return web.Response(status=204)
+    return ReadyResponse(_NO_CONTENT)
 
 
 def origin_host(request: web.Request) -> str | None:

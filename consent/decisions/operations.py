@@ -15,6 +15,7 @@ from consent.decisions.app_batch import KEY_BYTES, AppBatch, Collect, Visitor
 from consent.decisions.chain import beginning
 from consent.decisions.collected import ConsentChange
 from consent.decisions.counting import day_of
+from consent.decisions.decide import VisitorState
 from consent.decisions.known import Known, parsed_settings, zone_of
 from consent.decisions.saving.storage import Batch, save_batch
 from consent.decisions.storage import Loaded
@@ -39,9 +40,9 @@ async def collect_batch(
 ) -> list[CollectResult]:
     """Apply the requests in order; per request None, or why it was refused.
 
-    The caller holds the consent locks of all apps (`storage.switch_locks`) and no transaction is
-    open. now is asked after the locks are held, so that received_at follows the order of the chain.
-    Errors of the database are the caller's: nothing is applied.
+    The caller holds the locks of `lock_keys` and no transaction is open. now is asked after they
+    are held, so that received_at follows the order of the chain. Errors of the database are the
+    caller's: nothing is applied.
     """
     loaded = await _load(conn, items, known)
     known.remember(loaded.history_ids, loaded.hostnames)
@@ -56,11 +57,29 @@ async def collect_batch(
         else Forbidden("Forbidden: websiteId names no app of this service", path="websiteId")
         for item in items
     ]
-    await _save(conn, batch, apps.values(), moment)
+    await _save(conn, batch, apps.values(), loaded, moment)
     known.remember(set(), batch.hostnames)
     counts.decisions = len(batch.links)
     counts.repetitions = sum(app.repetitions for app in apps.values())
     return results
+
+
+def lock_keys(items: Sequence[Collect]) -> list[int]:
+    """The advisory locks that a batch needs, in the order in which everybody takes them.
+
+    The apps' consent locks, then the locks of profiles of the apps whose visitors are tied.
+    """
+    consents = {item.collected.app_id for item in items}
+    tied = {
+        item.collected.app_id
+        for item in items
+        if isinstance(item.collected, ConsentChange)
+        and item.collected.analytics_visitor_id is not None
+    }
+    return [
+        *sorted(storage.consent_lock_key(app_id) for app_id in consents),
+        *sorted(public.app_lock_key(app_id) for app_id in tied),
+    ]
 
 
 async def find_visitor_consents(
@@ -103,6 +122,11 @@ async def _load(conn: asyncpg.Connection, items: Sequence[Collect], known: Known
             for item in items
             if item.collected.hostname
             and not known.has_hostname(item.collected.app_id, item.collected.hostname)
+        },
+        analytics_ids={
+            (change.app_id, change.analytics_visitor_id)
+            for change in changes
+            if change.analytics_visitor_id is not None
         },
     )
 
@@ -148,28 +172,42 @@ async def _app_batch(
 
 
 async def _save(
-    conn: asyncpg.Connection, batch: Batch, apps: Collection[AppBatch], moment: datetime
+    conn: asyncpg.Connection,
+    batch: Batch,
+    apps: Collection[AppBatch],
+    loaded: Loaded,
+    moment: datetime,
 ) -> None:
-    """Write the batch; with the profiles of its visitors in one transaction."""
+    """Write the batch; with the profiles of its visitors in one transaction, where there are any.
+
+    A visitor without a profile needs none: the profile asks when it appears, and while the locks
+    are held none does.
+    """
     if batch.is_empty():
         return
-    tied = {app.app_id: app.tied for app in apps if app.tied}
-    if not tied:
+    held = loaded.held_visitor_ids
+    states = {
+        app.app_id: {
+            visitor_id: _visitor_consents(state, moment)
+            for visitor_id, state in app.tied.items()
+            if (app.app_id, visitor_id) in held
+        }
+        for app in apps
+    }
+    states = {app_id: found for app_id, found in states.items() if found}
+    if not states:
         await save_batch(conn, batch, moment)
         return
-    states = {
-        app_id: {
-            visitor_id: public.VisitorConsents(
-                {name: one.status for name, one in visitor.types.items()},
-                visitor.last_decided_at or moment,
-            )
-            for visitor_id, visitor in visitors.items()
-        }
-        for app_id, visitors in tied.items()
-    }
     async with conn.transaction():
         await save_batch(conn, batch, moment)
         await public.set_consents_of_visitors(conn, states, moment)
         for app in apps:
             if app.withdrawn:
                 await public.erase_collected(conn, app.app_id, app.withdrawn, moment)
+
+
+def _visitor_consents(visitor: VisitorState, moment: datetime) -> public.VisitorConsents:
+    return public.VisitorConsents(
+        {name: one.status for name, one in visitor.types.items()},
+        visitor.last_decided_at or moment,
+    )

@@ -2,8 +2,8 @@
 
 Statements run on an asyncpg connection, prepared once. A batch holds the consent locks of its apps
 for the session, so the usual batch is two statements: one that reads, one that writes everything
-and commits itself. These locks are not the locks of the apps' profiles; whoever needs both takes
-this one first.
+and commits itself. Where visitors are tied to visitors of analytics it also holds the locks of the
+apps' profiles, so that no profile appears unseen; whoever needs both takes those last.
 """
 
 import hashlib
@@ -75,6 +75,16 @@ UNION ALL
 SELECT 'hostname', found.app_id::text, NULL, found.hostname, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL
 FROM consent_hostnames found WHERE found.app_id = ANY($8::uuid[])
+UNION ALL
+SELECT 'holder', wanted.app_id::text, NULL, wanted.analytics_visitor_id, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL
+FROM unnest($9::uuid[], $10::text[]) AS wanted(app_id, analytics_visitor_id)
+CROSS JOIN LATERAL (
+    SELECT FROM profile_identifiers i
+    WHERE i.app_id = wanted.app_id AND i.identifier_name = 'analytics_visitor_id'
+        AND i.identifier_value = wanted.analytics_visitor_id
+    LIMIT 1
+) h
 """
 
 ENSURE_DAY_KEY = """
@@ -113,13 +123,17 @@ class LoadedApp:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a batch has read; keys are (app_id, other id). visitors: state and key if stored."""
+    """What a batch has read; keys are (app_id, other id). visitors: state and key if stored.
+
+    held_visitor_ids: the analytics visitor IDs of which a profile exists.
+    """
 
     apps: dict[str, LoadedApp] = field(default_factory=dict)
     visitors: dict[tuple[str, str], tuple[VisitorState, bytes | None]] = field(default_factory=dict)
     decision_ids: set[tuple[str, str]] = field(default_factory=set)
     history_ids: set[tuple[str, str]] = field(default_factory=set)
     hostnames: set[tuple[str, str]] = field(default_factory=set)
+    held_visitor_ids: set[tuple[str, str]] = field(default_factory=set)
 
 
 def consent_lock_key(app_id: str) -> int:
@@ -129,17 +143,15 @@ def consent_lock_key(app_id: str) -> int:
 
 
 async def switch_locks(
-    conn: asyncpg.Connection, unlocked: Iterable[str], locked: Iterable[str]
+    conn: asyncpg.Connection, unlocked: Iterable[int], locked: Iterable[int]
 ) -> None:
-    """Release some apps' consent locks, then wait for others'.
+    """Release some advisory locks of this session, then wait for others in the order given.
 
     Afterwards this session is the only one that writes consents of the locked apps, until they are
     released or the connection ends. Without it two sessions would give two decisions the same
     place in the chain, and one would fail.
     """
-    released = [consent_lock_key(app_id) for app_id in unlocked]
-    wanted = sorted(consent_lock_key(app_id) for app_id in locked)
-    await conn.fetch(SWITCH_LOCKS, released, wanted)
+    await conn.fetch(SWITCH_LOCKS, list(unlocked), list(locked))
 
 
 async def load_batch(
@@ -150,16 +162,19 @@ async def load_batch(
     decision_ids: Collection[tuple[str, str]],
     history_ids: Collection[tuple[str, str]],
     hostnames_of: Collection[str],
+    analytics_ids: Collection[tuple[str, str]],
 ) -> Loaded:
     """Everything a batch must know; one statement.
 
-    visitors, decision_ids, history_ids: pairs (app_id, other id).
+    visitors, decision_ids, history_ids, analytics_ids: pairs (app_id, other id).
     hostnames_of: the apps whose host names are wanted. Deleted apps count as unknown.
     """
     pairs = (visitors, decision_ids, history_ids)
     columns = [[pair[column] for pair in wanted] for wanted in pairs for column in (0, 1)]
-    rows = await conn.fetch(LOAD_BATCH, list(app_ids), *columns, list(hostnames_of))
+    tied = [[pair[column] for pair in analytics_ids] for column in (0, 1)]
+    rows = await conn.fetch(LOAD_BATCH, list(app_ids), *columns, list(hostnames_of), *tied)
     loaded = Loaded()
+    named = {"hostname": loaded.hostnames, "holder": loaded.held_visitor_ids}
     others = {"decision": loaded.decision_ids, "text": loaded.history_ids}
     for row in rows:
         kind, app_id, first, name, text, number, key, other_id, decided_at, received_at, gate = row
@@ -170,8 +185,8 @@ async def load_batch(
             if first is not None:
                 state = VisitorState(state_of(first), text, decided_at, received_at, name)
             loaded.visitors[app_id, str(other_id)] = (state, key)
-        elif kind == "hostname":
-            loaded.hostnames.add((app_id, name))
+        elif kind in named:
+            named[kind].add((app_id, name))
         else:
             others[kind].add((app_id, str(other_id)))
     return loaded

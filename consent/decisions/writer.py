@@ -1,4 +1,4 @@
-"""Writes batches of collected requests on one connection, under the consent locks of their apps."""
+"""Writes batches of collected requests on one connection, under the locks of their apps."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from consent.decisions import storage
 from consent.decisions.app_batch import Collect
 from consent.decisions.known import Known
 from consent.decisions.metrics import DECISIONS, REPETITIONS
-from consent.decisions.operations import CollectResult, Counts, collect_batch
+from consent.decisions.operations import CollectResult, Counts, collect_batch, lock_keys
 
 #: Locks are kept this long after a batch, in case the next one needs them again ...
 _LINGER_SECONDS = 0.002
@@ -36,7 +36,7 @@ class CollectWriter:
         self._held = held
         self._known = Known()
         self._mutex = asyncio.Lock()
-        self._locked: set[str] = set()
+        self._locked: list[int] = []
         self._locked_on: asyncpg.Connection | None = None
         self._locked_at = 0.0
         self._contended_until = 0.0
@@ -73,7 +73,7 @@ class CollectWriter:
     async def unlock(self) -> None:
         """Let others write to the apps of the last batch."""
         async with self._mutex, self._held.use() as conn:
-            locked, self._locked = self._locked, set()
+            locked, self._locked = self._locked, []
             if conn is self._locked_on and locked:
                 await storage.switch_locks(conn, locked, ())
 
@@ -103,23 +103,22 @@ class CollectWriter:
 
     async def _write(self, items: Sequence[Collect]) -> list[CollectResult]:
         counts = Counts()
-        app_ids = {item.collected.app_id for item in items}
         async with self._held.use() as conn:
-            await self._lock(conn, app_ids)
+            await self._lock(conn, lock_keys(items))
             results = await collect_batch(conn, items, self._known, clock.now, counts)
         DECISIONS.inc(counts.decisions)
         REPETITIONS.inc(counts.repetitions)
         return results
 
-    async def _lock(self, conn: asyncpg.Connection, app_ids: set[str]) -> None:
-        """Make sure that this connection holds the locks of the apps."""
-        if conn is self._locked_on and app_ids <= self._locked:
+    async def _lock(self, conn: asyncpg.Connection, keys: list[int]) -> None:
+        """Make sure that this connection holds the locks."""
+        if conn is self._locked_on and set(keys) <= set(self._locked):
             return
         released = self._locked if conn is self._locked_on else ()
-        self._locked = set()
+        self._locked = []
         loop = asyncio.get_running_loop()
         started = loop.time()
-        await storage.switch_locks(conn, released, app_ids)
-        self._locked, self._locked_on, self._locked_at = app_ids, conn, loop.time()
+        await storage.switch_locks(conn, released, keys)
+        self._locked, self._locked_on, self._locked_at = keys, conn, loop.time()
         if self._locked_at - started > _CONTENDED_WAIT_SECONDS:
             self._contended_until = self._locked_at + _CONTENDED_SECONDS

@@ -32,6 +32,14 @@ WHERE i.app_id = $1 AND i.identifier_name = $2 AND i.identifier_value = $3
 """
 
 
+_COLLECT = """
+INSERT INTO naive_decisions (app_id, decision_id, visitor_id, consents, hostname, method,
+    decided_at)
+VALUES ($1, $2, $3, $4::jsonb, $5, $6, now())
+ON CONFLICT DO NOTHING
+"""
+
+
 async def check_audience(request: web.Request) -> web.Response:
     """Is this visitor in this audience; one SELECT."""
     try:
@@ -63,6 +71,24 @@ def _change(item: dict[str, object]) -> tuple[UUID, str, str, str]:
     return UUID(item["website_id"]), name, item[name], orjson.dumps(attributes).decode()
 
 
+async def collect(request: web.Request) -> web.Response:
+    """Store a consent decision; one INSERT."""
+    try:
+        body = orjson.loads(await request.read())
+        row = (
+            UUID(body["websiteId"]),
+            UUID(body["decisionId"]),
+            UUID(body["visitorId"]),
+            orjson.dumps(body["consents"]).decode(),
+            body["hostname"],
+            body["method"],
+        )
+    except (KeyError, TypeError, ValueError):
+        raise web.HTTPBadRequest(text="expected a consent decision") from None
+    await request.app[_POOL].execute(_COLLECT, *row)
+    return web.Response(status=204)
+
+
 async def _hold_pool(app: web.Application) -> AsyncIterator[None]:
     url = sys.argv[2]
     async with asyncpg.create_pool(url, min_size=POOL_SIZE, max_size=POOL_SIZE) as pool:
@@ -76,6 +102,7 @@ def main() -> None:
     path = "/audiences/public/api/profiles/{analytics_visitor_id}/audiences/check/"
     app.router.add_get(path, check_audience)
     app.router.add_post("/audiences/tracker/attributes/", modify_attributes)
+    app.router.add_post("/consent/collect", collect)
     loop = uvloop.new_event_loop()
     web.run_app(
         app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None, loop=loop

@@ -10,6 +10,7 @@ import asyncpg
 
 from tests.bench import exports
 from tests.bench.audiences.measure import AudienceFigures
+from tests.bench.consents import measure as consents
 from tests.bench.exports import Exports
 from tests.bench.memory import ITEMS_IN_REQUEST, Memory, Writes
 from tests.bench.plan import CELLS, Cell, Figures, Verdict
@@ -45,6 +46,7 @@ class Result:
     verdicts: list[Verdict]
     audiences: AudienceFigures | None = None
     exports: Exports | None = None
+    consents: consents.ConsentFigures | None = None
 
 
 async def postgres_settings(url: str) -> dict[str, str]:
@@ -65,6 +67,7 @@ def render(result: Result) -> str:
         f"## Figures\n\n{_figure_table(result)}",
         *([f"## Audiences\n\n{_audience_table(result.audiences)}"] if result.audiences else []),
         f"## Memory\n\n{_memory_table(result)}",
+        *([f"## Consents\n\n{consents.render(result.consents)}"] if result.consents else []),
         *([f"## Exports\n\n{exports.section(result.exports)}"] if result.exports else []),
         f"## Machine\n\n{_machine(result)}",
         f"## What was measured\n\n{_method(result)}",

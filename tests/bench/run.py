@@ -24,6 +24,7 @@ from tests.bench.audiences.measure import (  # noqa: E402
     Sizes,
     measure_audiences,
 )
+from tests.bench.consents import measure as consents  # noqa: E402
 from tests.bench.population import Population, fill  # noqa: E402
 from tests.bench.wrk import BenchError, require_wrk  # noqa: E402
 
@@ -119,8 +120,12 @@ def _bench(options: argparse.Namespace) -> report.Result:
         result = _measure(options, population, running, url)
         targeted = _measure_audiences(options, folder, url)
         exported = _measure_exports(options, folder, url)
-        verdicts = [*result.verdicts, *targeted.verdicts, *exports.judge(exported)]
-        return replace(result, audiences=targeted, exports=exported, verdicts=verdicts)
+    decided = _measure_consents(options)
+    verdicts = [*result.verdicts, *targeted.verdicts, *exports.judge(exported)]
+    verdicts += consents.judge(decided)
+    return replace(
+        result, audiences=targeted, exports=exported, consents=decided, verdicts=verdicts
+    )
 
 
 def _measure_audiences(options: argparse.Namespace, folder: Path, url: str) -> AudienceFigures:
@@ -136,6 +141,21 @@ def _measure_exports(options: argparse.Namespace, folder: Path, url: str) -> exp
     rounds = min(options.rounds, 3)
     with servers.ours(folder, url, 1) as server:
         return asyncio.run(exports.measure(url, server, credentials, options.rows, rounds, _say))
+
+
+def _measure_consents(options: argparse.Namespace) -> consents.ConsentFigures:
+    """With a database of its own: five decisions for each profile of the others."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        folder.chmod(0o711)
+        url = stack.enter_context(join(folder / "data")).database.url
+        migrations.migrate(url)
+        running = {
+            plan.NAIVE: stack.enter_context(servers.naive(folder, url)),
+            plan.OURS: stack.enter_context(servers.ours(folder, url, 1, COLLECT_PER_MINUTE="0")),
+        }
+        sizes = (options.rows * 5, options.rounds, options.seconds)
+        return consents.measure_consents(running, url, *sizes, _say)
 
 
 def _measure(

@@ -55,11 +55,11 @@ def naive(folder: Path, url: str) -> Iterator[Server]:
 
 
 @contextmanager
-def ours(folder: Path, url: str, workers: int) -> Iterator[Server]:
-    """(c) `audience-consent serve` with its default settings."""
+def ours(folder: Path, url: str, workers: int, **more: str) -> Iterator[Server]:
+    """(c) `audience-consent serve` with its default settings, and `more` of them."""
     port = _free_port()
     command = [sys.executable, "-m", "consent.cli", "serve", f"--port={port}"]
-    settings = {"DATABASE_URL": url, "WORKERS": str(workers)}
+    settings = {"DATABASE_URL": url, "WORKERS": str(workers), **more}
     with _running(f"ours-{workers}", command, port, folder, settings) as server:
         yield server
 

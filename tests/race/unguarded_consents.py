@@ -6,7 +6,7 @@ from consent.cli import main
 from consent.decisions import storage
 
 
-async def lock_nothing(_conn: object, _unlocked: Iterable[str], _locked: Iterable[str]) -> None:
+async def lock_nothing(_conn: object, _unlocked: Iterable[int], _locked: Iterable[int]) -> None:
     """Let two sessions write to the same chain at once."""
 
 

@@ -23,14 +23,16 @@ from consent.forms.consent_types import CONSENT_TYPES
 
 _PLACE = {name: number for number, name in enumerate(CONSENT_TYPES, 1)}
 
-# Closed days are in the counters; of the others the visitors are counted now.
+# Closed days are in the counters; of the others the visitors are counted now. Hours are added up to
+# periods first: the metrics are many, the combinations of a day few.
 _SOURCE = f"""
-    SELECT counted_hour, event_type, hostname, consent_source, consent_form_button, consent_scope,
-        consent_action, types, event_count
+    SELECT {{period}} AS period, event_type, hostname, consent_source, consent_form_button,
+        consent_scope, consent_action, types, sum(event_count) AS event_count
     FROM consent_counters
-    WHERE app_id = $1 AND counted_hour >= $2 AND counted_hour < $3
+    WHERE app_id = $1 AND counted_hour >= $2 AND counted_hour < $3 AND $4::text IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
     UNION ALL
-    SELECT v.day::timestamp AT TIME ZONE $4, {NO_DECISION}, v.hostname, 0, 0, 0, 0, '', count(*)
+    SELECT {{day}}, {NO_DECISION}, v.hostname, 0, 0, 0, 0, '', count(*)
     FROM consent_day_keys k
     JOIN consent_day_visitors v ON v.app_id = k.app_id AND v.day = k.day AND NOT v.has_decided
     WHERE k.app_id = $1 AND length(k.hash_key) > 0
@@ -114,10 +116,11 @@ async def close_day(conn: asyncpg.Connection, now: datetime, most: int) -> bool:
 
 
 def _statement(asked: Asked) -> str:
-    period = "counted_hour"
+    period, day = "counted_hour", "v.day::timestamp AT TIME ZONE $4"
     if asked.is_by_day:
-        period = "(counted_hour AT TIME ZONE $4)::date"
-    columns = [f"{period} AS period"]
+        period, day = "(counted_hour AT TIME ZONE $4)::date", "v.day"
+    source = _SOURCE.format(period=period, day=day)
+    columns = ["period"]
     columns += [f"{_dimension(name)} AS {name}" for name in asked.dimensions]
     columns += [f"{_count(*rule)} AS {metric}" for metric, rule in COUNTED.items()]
     columns += [
@@ -127,14 +130,14 @@ def _statement(asked: Asked) -> str:
     undecided = _sum(f"event_type = {NO_DECISION}") if asked.is_by_day else "NULL::bigint"
     columns.append(f"{undecided} AS {NO_DECISION_METRIC}")
     # Visitors of a day belong to no hour.
-    conditions = ["$4::text IS NOT NULL"]
+    conditions = ["true"]
     if not asked.is_by_day:
         conditions.append(f"event_type <> {NO_DECISION}")
     if asked.hostname is not None:
         conditions.append("hostname = $5")
     groups = ", ".join(str(number) for number in range(1, len(asked.dimensions) + 2))
     return (
-        f"SELECT {', '.join(columns)} FROM ({_SOURCE}) AS source "  # noqa: S608 - names only
+        f"SELECT {', '.join(columns)} FROM ({source}) AS source "  # noqa: S608 - names only
         f"WHERE {' AND '.join(conditions)} GROUP BY {groups} ORDER BY {groups}"
     )
 

@@ -1,0 +1,1 @@
+"""The consent service under load, and with many decisions."""
