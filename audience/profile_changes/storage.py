@@ -25,11 +25,12 @@ from audience.profiles.profile import Profile
 from audience.profiles.storage import PROFILE_COLUMNS, app_lock_key, profile_of
 
 # The first part is done before the second one. Keys are taken in the order given, so that two
-# sessions never wait for each other.
+# sessions never wait for each other. A row says '' for a lock that had to be waited for.
 SWITCH_APPS = """
 SELECT pg_advisory_unlock(key)::text FROM unnest($1::bigint[]) AS key
 UNION ALL
-SELECT pg_advisory_lock(key)::text FROM unnest($2::bigint[]) AS key
+SELECT CASE WHEN pg_try_advisory_lock(key) THEN 'free' ELSE pg_advisory_lock(key)::text END
+FROM unnest($2::bigint[]) AS key
 """
 
 # One row per app that may be written to, then one per profile. One statement for all apps of the
@@ -112,8 +113,8 @@ class LoadedApp:
 
 async def switch_locks(
     conn: asyncpg.Connection, unlocked: Iterable[str], locked: Iterable[str]
-) -> None:
-    """Release some apps' locks, then wait for others'.
+) -> bool:
+    """Release some apps' locks, then take others'; whether somebody had any of those.
 
     Afterwards this session is the only one that changes profiles of the locked apps, until they are
     released or the connection ends.  Locks in one order everywhere, and waits while holding none,
@@ -122,7 +123,8 @@ async def switch_locks(
     """
     released = [app_lock_key(app_id) for app_id in unlocked]
     wanted = sorted(app_lock_key(app_id) for app_id in locked)
-    await conn.fetch(SWITCH_APPS, released, wanted)
+    rows = await conn.fetch(SWITCH_APPS, released, wanted)
+    return any(row[0] == "" for row in rows)
 
 
 async def load_apps(

@@ -18,8 +18,7 @@ from audience.server.database import HeldConnection
 _LINGER_SECONDS = 0.002
 #: ... but not longer than this without a break ...
 _LONGEST_HOLD_SECONDS = 0.01
-#: ... and not at all for a while after somebody else had them: a wait longer than this tells.
-_CONTENDED_WAIT_SECONDS = 0.002
+#: ... and not at all for a while after somebody else had them.
 _CONTENDED_SECONDS = 1.0
 
 
@@ -63,26 +62,22 @@ class Writer:
             everything = [*requests]
             if has_waited:
                 everything += self.take_also(lambda one: one.app_ids <= self._locked)
-            try:
-                return [*await self._write(everything)]
-            except Unavailable:
-                raise
-            except Exception as error:
-                if len(everything) == 1:
-                    raise
-                return [await self._write_alone(request, error) for request in everything]
+            results = await self._write_whole(everything)
+        if self._is_contended():
+            # The next batch begins with it; without one it is begun before the answers are given:
+            # others wait for it.
+            self._is_release_due = True
+            if not self.has_waiting():
+                self._unlock_soon()
+        return results
 
     async def settle(self) -> None:
-        """Give the locks to others now, with the next batch, or in a moment."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        is_contended = now < self._contended_until
-        self._is_release_due = is_contended or now - self._locked_at > _LONGEST_HOLD_SECONDS
-        if self.has_waiting():
+        """Give the locks to others with the next batch, or in a moment."""
+        if self._is_contended():
             return
-        if is_contended:
-            self._unlock_soon()
-        else:
+        loop = asyncio.get_running_loop()
+        self._is_release_due = loop.time() - self._locked_at > _LONGEST_HOLD_SECONDS
+        if not self.has_waiting():
             self._release = loop.call_later(_LINGER_SECONDS, self._unlock_soon)
 
     async def unlock(self) -> None:
@@ -105,6 +100,22 @@ class Writer:
         # Unavailable: the connection is gone, and the locks with it.
         with contextlib.suppress(Unavailable):
             await self.unlock()
+
+    def _is_contended(self) -> bool:
+        return asyncio.get_running_loop().time() < self._contended_until
+
+    async def _write_whole(
+        self, requests: Sequence[WriteRequest]
+    ) -> list[list[Skip] | BaseException]:
+        """Write them together, or if that fails one by one."""
+        try:
+            return [*await self._write(requests)]
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(requests) == 1:
+                raise
+            return [await self._write_alone(request, error) for request in requests]
 
     async def _write_alone(
         self, request: WriteRequest, error: Exception
@@ -139,11 +150,9 @@ class Writer:
             return False
         released = self._locked if is_ours else ()
         self._locked, self._is_release_due = set(), False
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        await storage.switch_locks(conn, released, app_ids)
-        self._locked, self._locked_on, self._locked_at = app_ids, conn, loop.time()
-        has_waited = self._locked_at - started > _CONTENDED_WAIT_SECONDS
+        has_waited = await storage.switch_locks(conn, released, app_ids)
+        now = asyncio.get_running_loop().time()
+        self._locked, self._locked_on, self._locked_at = app_ids, conn, now
         if has_waited:
             self._contended_until = self._locked_at + _CONTENDED_SECONDS
         return has_waited

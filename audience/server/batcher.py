@@ -137,8 +137,19 @@ class Batcher(Generic[Item, Result]):
             while self._queue:
                 self._batch = self._take(answered)
                 answered = len(self._batch)
-                if self._batch:
-                    await self._flush_batch(self._batch)
+                if answered == 0:
+                    continue
+                await self._flush_batch(self._batch)
+                size = len(self._batch)
+                if not self._queue:
+                    # Nothing is hurried by going on at once: the callers first.
+                    await asyncio.sleep(0)
+                    answered = 0
+                self._on_batch(size)
+                if self._settle is not None:
+                    # What fails here fails again in the next flush, which has callers to tell.
+                    with contextlib.suppress(Exception):
+                        await self._settle()
         finally:
             self._worker = None
 
@@ -156,7 +167,6 @@ class Batcher(Generic[Item, Result]):
             results = [error] * len(batch)
         finally:
             self._flush_deadline, self._is_late = math.inf, False
-        self._on_batch(len(batch))
         for entry, result in zip(batch, results, strict=True):
             if entry.answer.cancelled():
                 continue
@@ -164,10 +174,6 @@ class Batcher(Generic[Item, Result]):
                 entry.answer.set_exception(result)
             else:
                 entry.answer.set_result(result)
-        if self._settle is not None:
-            # What fails here fails again in the next flush, which has callers to tell.
-            with contextlib.suppress(Exception):
-                await self._settle()
 
     def _take(self, answered: int) -> list[_Waiting[Item, Result]]:
         """The next batch; answered: how many items were answered just now, whose callers return."""

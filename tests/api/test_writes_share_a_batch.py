@@ -169,7 +169,7 @@ async def test_a_new_connection_takes_its_locks_anew(
     recorded: tuple[TestClient[Any, Any], Recorder],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("_LINGER_SECONDS", "_LONGEST_HOLD_SECONDS", "_CONTENDED_WAIT_SECONDS"):
+    for name in ("_LINGER_SECONDS", "_LONGEST_HOLD_SECONDS"):
         monkeypatch.setattr(writer, name, 60)
     client, recorder = recorded
     for _ in range(2):

@@ -6,8 +6,9 @@ from audience.profile_changes import storage
 from consent.cli import main
 
 
-async def lock_nothing(_conn: object, _unlocked: Iterable[str], _locked: Iterable[str]) -> None:
+async def lock_nothing(_conn: object, _unlocked: Iterable[str], _locked: Iterable[str]) -> bool:
     """Let two sessions change the same profiles at once."""
+    return False
 
 
 storage.switch_locks = lock_nothing
