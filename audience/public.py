@@ -39,6 +39,7 @@ from audience.profile_changes.imports.receive import ImportRequest, Received, re
 from audience.profile_changes.imports.storage import get_import
 from audience.profile_changes.operations import set_profile_consents
 from audience.profile_changes.persons.operations import (
+    BEFORE_ALL_MERGES,
     PersonProfile,
     export_merges,
     export_profile,
@@ -57,6 +58,7 @@ from audience.profiles.operations import find_profile_documents
 from audience.profiles.storage import app_lock_key
 
 __all__ = [
+    "BEFORE_ALL_MERGES",
     "DEFAULT_ORGANIZATION",
     "ERASERS",
     "FIELD_TYPES",

@@ -32,7 +32,7 @@ async def _export(app: App) -> dict[str, Any]:
 
 async def _merges(app: App, profile_id: str) -> list[dict[str, Any]]:
     async with app.database.transaction() as conn:
-        return await public.export_merges(conn, app.app_id, profile_id, 100, 0)
+        return await public.export_merges(conn, app.app_id, profile_id)
 
 
 async def _rectify(

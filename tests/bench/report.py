@@ -9,10 +9,12 @@ from pathlib import Path
 import asyncpg
 
 from tests.bench import exports
+from tests.bench import persons as person_bench
 from tests.bench.audiences.measure import AudienceFigures
-from tests.bench.consents import measure as consents
+from tests.bench.consents import measure as consent_bench
 from tests.bench.exports import Exports
 from tests.bench.memory import ITEMS_IN_REQUEST, Memory, Writes
+from tests.bench.persons import Persons
 from tests.bench.plan import CELLS, Cell, Figures, Verdict
 
 _SETTINGS = (
@@ -46,7 +48,8 @@ class Result:
     verdicts: list[Verdict]
     audiences: AudienceFigures | None = None
     exports: Exports | None = None
-    consents: consents.ConsentFigures | None = None
+    consents: consent_bench.ConsentFigures | None = None
+    persons: Persons | None = None
 
 
 async def postgres_settings(url: str) -> dict[str, str]:
@@ -67,8 +70,9 @@ def render(result: Result) -> str:
         f"## Figures\n\n{_figure_table(result)}",
         *([f"## Audiences\n\n{_audience_table(result.audiences)}"] if result.audiences else []),
         f"## Memory\n\n{_memory_table(result)}",
-        *([f"## Consents\n\n{consents.render(result.consents)}"] if result.consents else []),
+        *([f"## Consents\n\n{consent_bench.render(result.consents)}"] if result.consents else []),
         *([f"## Exports\n\n{exports.section(result.exports)}"] if result.exports else []),
+        *([f"## Persons\n\n{person_bench.section(result.persons)}"] if result.persons else []),
         f"## Machine\n\n{_machine(result)}",
         f"## What was measured\n\n{_method(result)}",
     ]

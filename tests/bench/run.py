@@ -18,7 +18,7 @@ if str(_ROOT) not in sys.path:
 
 from audience.server import migrations  # noqa: E402 - the path is set above
 from audience.server.embedded_postgres import EmbeddedPostgresError, join  # noqa: E402
-from tests.bench import checks, exports, memory, plan, report, servers  # noqa: E402
+from tests.bench import checks, exports, memory, persons, plan, report, servers  # noqa: E402
 from tests.bench.audiences.measure import (  # noqa: E402
     AudienceFigures,
     Sizes,
@@ -120,11 +120,17 @@ def _bench(options: argparse.Namespace) -> report.Result:
         result = _measure(options, population, running, url)
         targeted = _measure_audiences(options, folder, url)
         exported = _measure_exports(options, folder, url)
+        person = _measure_persons(options, folder, url, population)
     decided = _measure_consents(options)
     verdicts = [*result.verdicts, *targeted.verdicts, *exports.judge(exported)]
-    verdicts += consents.judge(decided)
+    verdicts += [*consents.judge(decided), *persons.judge(person)]
     return replace(
-        result, audiences=targeted, exports=exported, consents=decided, verdicts=verdicts
+        result,
+        audiences=targeted,
+        exports=exported,
+        consents=decided,
+        persons=person,
+        verdicts=verdicts,
     )
 
 
@@ -141,6 +147,17 @@ def _measure_exports(options: argparse.Namespace, folder: Path, url: str) -> exp
     rounds = min(options.rounds, 3)
     with servers.ours(folder, url, 1) as server:
         return asyncio.run(exports.measure(url, server, credentials, options.rows, rounds, _say))
+
+
+def _measure_persons(
+    options: argparse.Namespace, folder: Path, url: str, population: Population
+) -> persons.Persons:
+    """With a service of its own, beside writes to the apps of the beginning."""
+    rounds = min(options.rounds, 3)
+    person_rows = asyncio.run(persons.fill(url, options.rows, persons.needed(rounds), _say))
+    sizes = (options.rows, person_rows, rounds, max(options.seconds, 10))
+    with servers.ours(folder, url, 1) as server:
+        return asyncio.run(persons.measure(url, server, population, sizes, _say))
 
 
 def _measure_consents(options: argparse.Namespace) -> consents.ConsentFigures:

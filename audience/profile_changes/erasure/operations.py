@@ -47,8 +47,7 @@ async def count_person_rows(
     connection = await raw(conn)
     profiles = await profile_storage.find_profiles(connection, app_id, identifiers)
     ids = [profile.profile_id for profile in profiles]
-    lineage = [one for key in ids for one in await ledger.list_lineage(connection, app_id, key)]
-    return await storage.count_rows(connection, app_id, ids, lineage)
+    return await storage.count_rows(connection, app_id, ids)
 
 
 async def erase_person(
@@ -122,7 +121,7 @@ async def _erase(
     counts: Counter[str] = Counter()
     for profile in profiles:
         lineage = await ledger.list_lineage(conn, app_id, profile.profile_id)
-        rows = await storage.count_rows(conn, app_id, [profile.profile_id], lineage)
+        rows = await storage.count_rows(conn, app_id, [profile.profile_id])
         await _remember(conn, app_id, profile, lineage if rows.pop("profile_merges") else [], now)
         await ledger.delete_refusals_of(conn, app_id, lineage)
         await forget_values(conn, app_id, "attributes", profile.attributes)

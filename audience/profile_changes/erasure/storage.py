@@ -108,18 +108,30 @@ UPDATE apps SET erasure_key = NULL
 WHERE app_id = $1 AND NOT EXISTS (SELECT FROM erasures WHERE app_id = $1)
 """
 
+# lineage: the profiles and all they absorbed. No row is counted twice.
 COUNT_ROWS = """
+WITH RECURSIVE lineage(profile_id) AS (
+    SELECT unnest($2::uuid[])
+    UNION
+    SELECT m.absorbed_profile_id
+    FROM lineage JOIN profile_merges m
+        ON m.app_id = $1 AND m.survivor_profile_id = lineage.profile_id AND m.undone_at IS NULL
+)
 SELECT
     (SELECT count(*) FROM profiles WHERE app_id = $1 AND profile_id = ANY($2)) AS profiles,
     (SELECT count(*) FROM profile_identifiers WHERE profile_id = ANY($2) AND app_id = $1)
         AS profile_identifiers,
     (SELECT count(*) FROM audience_members WHERE profile_id = ANY($2) AND app_id = $1)
         AS audience_members,
-    (SELECT count(*) FROM merge_refusals
-        WHERE (profile_id = ANY($3) OR other_profile_id = ANY($3)) AND app_id = $1)
-        AS merge_refusals,
-    (SELECT count(*) FROM profile_merges
-        WHERE (survivor_profile_id = ANY($3) OR absorbed_profile_id = ANY($3)) AND app_id = $1)
+    (SELECT count(*) FROM merge_refusals WHERE app_id = $1 AND profile_id = ANY($2))
+        + (SELECT count(*) FROM lineage JOIN merge_refusals r
+            ON r.other_profile_id = lineage.profile_id AND r.app_id = $1
+            WHERE r.profile_id <> ALL($2)) AS merge_refusals,
+    (SELECT count(*) FROM lineage JOIN profile_merges m
+            ON m.survivor_profile_id = lineage.profile_id AND m.app_id = $1)
+        + (SELECT count(*) FROM lineage JOIN profile_merges m
+            ON m.absorbed_profile_id = lineage.profile_id AND m.app_id = $1
+            WHERE m.survivor_profile_id NOT IN (SELECT profile_id FROM lineage))
         AS profile_merges
 """
 
@@ -233,8 +245,8 @@ async def forget_some(conn: asyncpg.Connection, app_id: str, now: datetime, most
 
 
 async def count_rows(
-    conn: asyncpg.Connection, app_id: str, profile_ids: Sequence[str], lineage: Sequence[str]
+    conn: asyncpg.Connection, app_id: str, profile_ids: Sequence[str]
 ) -> dict[str, int]:
-    """{table: rows of these profiles}; lineage: they and every profile they absorbed."""
-    row = await conn.fetchrow(COUNT_ROWS, app_id, list(profile_ids), list(lineage))
+    """{table: rows of these profiles, and of every profile they absorbed}."""
+    row = await conn.fetchrow(COUNT_ROWS, app_id, list(profile_ids))
     return dict(row)

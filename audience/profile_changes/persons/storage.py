@@ -16,6 +16,53 @@ JOIN audiences a ON a.app_id = m.app_id AND a.audience_id = m.audience_id AND NO
 WHERE m.profile_id = $2 AND m.app_id = $1 ORDER BY a.name, a.audience_id
 """
 
+# Of every merge that a profile of the lineage took part in, the next ones by id that take no more
+# than so many bytes together (as stored; one is always there). The ids are few; documents may be
+# large, so only those of the page are read.
+LIST_MERGES_AFTER = """
+WITH RECURSIVE lineage(profile_id) AS (
+    SELECT $2::uuid
+    UNION
+    SELECT m.absorbed_profile_id
+    FROM lineage JOIN profile_merges m
+        ON m.app_id = $1 AND m.survivor_profile_id = lineage.profile_id AND m.undone_at IS NULL
+), own AS (
+    SELECT m.merge_id FROM lineage JOIN profile_merges m
+        ON m.app_id = $1 AND m.survivor_profile_id = lineage.profile_id
+    UNION
+    SELECT m.merge_id FROM lineage JOIN profile_merges m
+        ON m.app_id = $1 AND m.absorbed_profile_id = lineage.profile_id
+), page AS (
+    SELECT m.merge_id, sum(
+        pg_column_size(m.survivor_before) + pg_column_size(m.absorbed_before)
+    ) OVER (ORDER BY m.merge_id) AS bytes_so_far, row_number() OVER (ORDER BY m.merge_id) AS place
+    FROM (SELECT merge_id FROM own WHERE merge_id > $3 ORDER BY merge_id LIMIT $4) next
+    JOIN profile_merges m ON m.app_id = $1 AND m.merge_id = next.merge_id
+)
+SELECT m.merge_id::text AS merge_id, m.survivor_before::text AS survivor_before,
+    m.absorbed_before::text AS absorbed_before, m.identifiers::text AS identifiers, m.merged_at,
+    m.undone_at,
+    EXISTS (SELECT FROM lineage WHERE profile_id = m.survivor_profile_id) AS is_survivor_own,
+    EXISTS (SELECT FROM lineage WHERE profile_id = m.absorbed_profile_id) AS is_absorbed_own
+FROM page JOIN profile_merges m ON m.app_id = $1 AND m.merge_id = page.merge_id
+WHERE page.bytes_so_far <= $5 OR page.place = 1
+ORDER BY m.merge_id
+"""
+
+
+async def list_merges_after(
+    conn: asyncpg.Connection,
+    app_id: str,
+    profile_id: str,
+    after: str,
+    limits: tuple[int, int],
+) -> list[asyncpg.Record]:
+    """The next merges that made the profile, with whether each side is its own.
+
+    limits: how many, and bytes of their documents together.
+    """
+    return list(await conn.fetch(LIST_MERGES_AFTER, app_id, profile_id, after, *limits))
+
 
 async def list_identifiers(
     conn: asyncpg.Connection, app_id: str, profile_id: str

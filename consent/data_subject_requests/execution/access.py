@@ -27,8 +27,8 @@ from consent.decisions.persons.operations import (
 
 #: How long the export can be downloaded.
 DOWNLOADABLE_FOR = timedelta(days=7)
-_MERGES_AT_ONCE = 20
 _DECISIONS_AT_ONCE = 200
+_VISITORS_AT_ONCE = 50
 _TEXTS_AT_ONCE = 50
 _REQUESTS_AT_ONCE = 50
 
@@ -73,42 +73,44 @@ async def gather_profiles(work: Work) -> Progress:
 
 
 async def gather_merges(work: Work) -> Progress:
-    """Twenty merges of one profile a step: each may hold two megabytes."""
+    """A hundred merges of one profile a step, or fewer large ones."""
     cursor = work.cursor
-    at, offset, position = (cursor.pop(name, 0) for name in ("at", "offset", "position"))
-    ids = cursor["profile_ids"]
+    at, position = cursor.pop("at", 0), cursor.pop("position", 0)
+    after, ids = cursor.pop("after", public.BEFORE_ALL_MERGES), cursor["profile_ids"]
     if at >= len(ids):
         return Progress(is_phase_done=True, cursor=cursor)
-    merges = await public.export_merges(work.conn, work.app_id, ids[at], _MERGES_AT_ONCE, offset)
+    merges = await public.export_merges(work.conn, work.app_id, ids[at], after)
     await _save(work, "merges", position, merges)
-    is_last = len(merges) < _MERGES_AT_ONCE
-    cursor |= {
-        "at": at + is_last,
-        "offset": 0 if is_last else offset + len(merges),
-        "position": position + 1,
-    }
+    if merges:
+        cursor |= {"at": at, "after": merges[-1]["merge_id"], "position": position + 1}
+    else:
+        cursor |= {"at": at + 1, "position": position}
     return Progress(is_phase_done=False, cursor=cursor, counts={"profile_merges": len(merges)})
 
 
 async def gather_consents(work: Work) -> Progress:
-    """The state of one consent visitor and up to 200 of its decisions a step."""
+    """Consent visitors one after the other, until a step has 200 decisions or 50 visitors."""
     cursor = work.cursor
     at, after, position = (cursor.pop(name, 0) for name in ("at", "after", "position"))
-    ids = cursor["visitor_ids"]
+    ids, history_ids = cursor["visitor_ids"], set(cursor["history_ids"])
+    first = at
+    states: list[dict[str, Any]] = []
+    decisions: list[dict[str, Any]] = []
+    while at < len(ids) and at - first < _VISITORS_AT_ONCE and len(decisions) < _DECISIONS_AT_ONCE:
+        if after == 0:
+            states.append(await export_visitor(work.conn, work.app_id, ids[at]))
+        room = _DECISIONS_AT_ONCE - len(decisions)
+        page = await export_decisions(work.conn, work.app_id, ids[at], after, room)
+        decisions += page.decisions
+        history_ids |= page.history_ids
+        at, after = at + (page.after is None), page.after or 0
+    await _save(work, "consents", position, states)
+    await _save(work, "decisions", position, decisions)
+    cursor["history_ids"] = sorted(history_ids)
+    counts = {"consent_visitors": len(states), "consent_decisions": len(decisions)}
     if at >= len(ids):
-        return Progress(is_phase_done=True, cursor=cursor)
-    if after == 0:
-        state = await export_visitor(work.conn, work.app_id, ids[at])
-        await _save(work, "consents", at, [state])
-    page = await export_decisions(work.conn, work.app_id, ids[at], after, _DECISIONS_AT_ONCE)
-    await _save(work, "decisions", position, page.decisions)
-    cursor |= {
-        "at": at + (page.after is None),
-        "after": page.after or 0,
-        "position": position + 1,
-        "history_ids": sorted({*cursor["history_ids"], *page.history_ids}),
-    }
-    counts = {"consent_visitors": int(after == 0), "consent_decisions": len(page.decisions)}
+        return Progress(is_phase_done=True, cursor=cursor, counts=counts)
+    cursor |= {"at": at, "after": after, "position": position + 1}
     return Progress(is_phase_done=False, cursor=cursor, counts=counts)
 
 
