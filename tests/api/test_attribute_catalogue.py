@@ -91,6 +91,15 @@ async def test_only_the_five_most_common_values_are_kept(app: App, authorized: A
     assert [row["count"] for row in statistics["most_common"]] == [3, 3, 3, 3, 3]
 
 
+async def test_long_values_are_counted_and_not_shown(app: App, authorized: Authorized) -> None:
+    await app.write(_item("a", x="v" * 300), _item("b", x="short"), _item("c", y="v" * 300))
+    await _count(app)
+    found = await _list(app, authorized)
+    assert found["attributes:x"]["statistics"]["distinct_count"] == 2
+    common = [found[f"attributes:{name}"]["statistics"]["most_common"] for name in "xy"]
+    assert common == [[{"value": "short", "count": 1}], []]
+
+
 async def test_statistics_are_refreshed_when_they_are_due(app: App, authorized: Authorized) -> None:
     await app.write(_item("a", x="1"))
     await _count(app)

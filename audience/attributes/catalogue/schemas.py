@@ -60,7 +60,10 @@ class Statistics(Schema):
     share = fields.Float(metadata={"description": "Of the profiles that have it, 0 to 1."})
     profile_count = fields.Integer()
     distinct_count = fields.Integer(metadata={"description": "Entries of lists count alone."})
-    most_common = fields.List(fields.Nested(CommonValue))
+    most_common = fields.List(
+        fields.Nested(CommonValue),
+        metadata={"description": "At most five; none longer than 256 characters."},
+    )
     refreshed_at = fields.String()
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import asyncpg
 import orjson
 
+#: Longer values are no common ones, and ten thousand attributes have five each.
+_MAX_CHARACTERS = 256
 #: A count may use so much memory before it goes to disk.
 _SET_MEMORY = "SELECT set_config('work_mem', '64MB', true)"
 
@@ -46,9 +48,9 @@ WITH entries AS (
     ) AS rank FROM counted
 )
 SELECT field_type, name, sum(profiles)::bigint AS profile_count, count(*) AS distinct_count,
-    jsonb_agg(
+    coalesce(jsonb_agg(
         jsonb_build_object('value', value, 'count', uses) ORDER BY rank
-    ) FILTER (WHERE rank <= $2)::text AS most_common
+    ) FILTER (WHERE rank <= $2 AND length(value::text) <= $3), '[]')::text AS most_common
 FROM ranked GROUP BY field_type, name
 """
 
@@ -97,10 +99,11 @@ async def find_due_app(conn: asyncpg.Connection, now: datetime) -> str | None:
 async def count_attributes(conn: asyncpg.Connection, app_id: str, most_common: int) -> Counted:
     """Count the values of all attributes of the app; for a million profiles some ten seconds.
 
-    most_common: how many of the most common values are kept.  Changes nothing, takes no locks.
+    most_common: how many of the most common values are kept; longer ones than 256 characters are
+    left out.  Changes nothing, takes no locks.
     """
     await conn.execute(_SET_MEMORY)
-    rows = await conn.fetch(COUNT_VALUES, app_id, most_common)
+    rows = await conn.fetch(COUNT_VALUES, app_id, most_common, _MAX_CHARACTERS)
     profile_count: int = await conn.fetchval(COUNT_PROFILES, app_id)
     return Counted(profile_count, [tuple(row) for row in rows])
 

@@ -16,7 +16,7 @@ from audience.profile_changes.curation.schemas import MergeBody, SplitBody
 from audience.profile_changes.curation.undo import undo_merge_by_id
 from audience.profiles.authorized.handlers import profile_id_of
 from audience.profiles.authorized.operations import PROFILE_KIND, profile_resource
-from audience.profiles.authorized.schemas import ProfileAttributes, WebsiteQuery
+from audience.profiles.authorized.schemas import ProfileAnswer, ProfileAttributes, WebsiteQuery
 from audience.profiles.identifiers import Identifier, parse_identifier
 from audience.profiles.profile import Profile, profile_document
 from audience.server import clock
@@ -57,7 +57,7 @@ async def delete_profile(request: web.Request) -> web.Response:
     return no_content()
 
 
-@described(query=WebsiteQuery, body=MergeBody, answer=ProfileAttributes)
+@described(query=WebsiteQuery, body=MergeBody, answer=ProfileAnswer)
 async def merge_profiles(request: web.Request) -> web.Response:
     """POST /api/audiences/v1/profiles/{id}/merge/?website_id= -> 200, the survivor: {id}.
 
@@ -89,7 +89,7 @@ async def merge_profiles(request: web.Request) -> web.Response:
     return json_response(request, _document(app_id, merged))
 
 
-@described(query=WebsiteQuery, body=SplitBody, answer=ProfileAttributes, status=201)
+@described(query=WebsiteQuery, body=SplitBody, answer=ProfileAnswer, status=201)
 async def split_profile(request: web.Request) -> web.Response:
     """POST /api/audiences/v1/profiles/{id}/split/?website_id= -> 201, the new profile.
 

@@ -59,6 +59,20 @@ class ProfileAttributes(Schema):
     attributes_count = fields.Integer()
 
 
+class ProfileResource(Schema):
+    """A profile as a resource."""
+
+    type = fields.String()
+    id = fields.String()
+    attributes = fields.Nested(ProfileAttributes)
+
+
+class ProfileAnswer(Schema):
+    """The answer to an action whose body is plain JSON."""
+
+    data = fields.Nested(ProfileResource)
+
+
 class ProfileDocument(ProfileAttributes):
     """A profile with its id among the members."""
 
