@@ -123,7 +123,7 @@ async def test_list_is_paged_and_filtered(app: App, authorized: Authorized) -> N
     assert list(await _list(app, authorized, name="OTH")) == ["attributes:Other"]
     assert await _list(app, authorized, name="%25") == {}
     assert await _list(app, authorized, field_type="analytics") == {}
-    for wrong in ("limit=101", "field_type=forms", "offset=-1"):
+    for wrong in ("limit=101", "field_type=forms", "offset=-1", "name=%00"):
         status, body = await authorized.get(f"{_url(app)}&{wrong}")
         assert status == 400
         assert body["errors"][0]["source"] == {"parameter": wrong.partition("=")[0]}

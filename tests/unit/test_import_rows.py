@@ -92,6 +92,7 @@ def test_columns_are_what_they_are_called() -> None:
     [
         (["age"], {}, "no column is an identifier"),
         (["user_id", ""], {}, "column 2 has no name"),
+        (["user_id", "a\0"], {"a\0": None}, "or one with NUL"),
         (["user_id", "a", "a"], {}, "two columns are called 'a'"),
         (["user_id"] + [f"a{n}" for n in range(1000)], {}, "at most 1000"),
         (["user_id"], {"x": None}, "which the file does not have"),

@@ -16,9 +16,10 @@ class AttributesQuery(PageQuery):
         validate=validate.OneOf(FIELD_TYPES, error="must be one of {choices}"),
         metadata={"description": "Only custom ones (attributes) or those of analytics."},
     )
-    name = fields.String(
+    name = text_field(
+        MAX_NAME_CHARACTERS,
+        shortest=0,
         load_default="",
-        validate=validate.Length(0, MAX_NAME_CHARACTERS),
         metadata={"description": "Part of the name, in any case."},
     )
 

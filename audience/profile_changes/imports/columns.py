@@ -69,8 +69,8 @@ def _check_header(header: Sequence[str]) -> None:
         message = f"the file has {len(header)} columns, at most {MAX_COLUMNS} are allowed"
         raise Invalid(message, path="file")
     for position, name in enumerate(header):
-        if not name:
-            message = f"column {position + 1} has no name in the header"
+        if not name or "\x00" in name:
+            message = f"column {position + 1} has no name in the header, or one with NUL"
             raise Invalid(message, path="file")
         if name in header[:position]:
             message = f"two columns are called {name!r}"
