@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """memberships of a profile."""
+    """Memberships of a profile."""
     op.create_index(
         "ix__audience_members__profile_id__app_id",
         "audience_members",
