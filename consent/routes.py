@@ -14,6 +14,7 @@ from consent.data_subject_requests.settings import handlers as request_settings
 from consent.data_subject_requests.verification import handlers as verification
 from consent.decisions import handlers as decisions
 from consent.decisions.erasing.operations import erase_some_consents
+from consent.decisions.expiry.operations import expire_consents
 from consent.decisions.history import handlers as history
 from consent.decisions.statistics import handlers as statistics
 from consent.decisions.statistics.operations import close_days
@@ -89,7 +90,11 @@ AUTHORIZED_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{_REQUESTS}/{{request_id}}/export", exports.download_export),
 )
 
-JOBS: tuple[Job, ...] = (Job("close consent days", 60, close_days), *REQUEST_JOBS)
+JOBS: tuple[Job, ...] = (
+    Job("close consent days", 60, close_days),
+    Job("expire consents", 300, expire_consents),
+    *REQUEST_JOBS,
+)
 
 #: Remove the many rows of a deleted app.
 ERASERS = (erase_some_consents,)

@@ -107,7 +107,8 @@ consent_visitor_keys = Table(
 )
 
 # One row is what a consent visitor agreed to now; see `decisions/decide.py` for `state`.
-# analytics_visitor_id ties it to a profile. Deleted by an erasure and with its app.
+# analytics_visitor_id ties it to a profile. is_expired: it is older than the app's period, and the
+# profile has been told. Deleted by an erasure and with its app.
 consent_visitors = Table(
     "consent_visitors",
     metadata,
@@ -119,7 +120,14 @@ consent_visitors = Table(
     moment("last_decided_at"),
     moment("last_received_at"),
     moment("created_at"),
+    _switch("is_expired", is_on=False),
     Index("ix__consent_visitors__analytics_visitor_id", "analytics_visitor_id"),
+    Index(
+        "ix__consent_visitors__last_decided_at",
+        "last_decided_at",
+        "app_id",
+        postgresql_where=text("NOT is_expired"),
+    ),
     postgresql_with={"fillfactor": 80},
 )
 

@@ -96,7 +96,8 @@ RETURNING hash_key
 # The newest state of each analytics visitor ID: a browser whose consent cookie was deleted comes
 # back as another consent visitor.
 FIND_BY_ANALYTICS_ID = """
-SELECT v.analytics_visitor_id, v.state::text AS state, v.last_decided_at
+SELECT v.analytics_visitor_id, CASE WHEN v.is_expired THEN '{}' ELSE v.state::text END AS state,
+    v.last_decided_at
 FROM unnest($2::text[]) AS wanted(analytics_visitor_id)
 CROSS JOIN LATERAL (
     SELECT * FROM consent_visitors found
@@ -201,7 +202,10 @@ async def ensure_day_key(conn: asyncpg.Connection, app_id: str, day: date, new_k
 async def find_states_by_analytics_id(
     conn: asyncpg.Connection, app_id: str, analytics_visitor_ids: Collection[str]
 ) -> dict[str, tuple[dict[str, TypeState], datetime]]:
-    """{analytics_visitor_id: (its newest state, when)}; those that never decided are left out."""
+    """{analytics_visitor_id: (its newest state, when)}; those that never decided are left out.
+
+    A state that has expired is empty.
+    """
     rows = await conn.fetch(FIND_BY_ANALYTICS_ID, app_id, list(analytics_visitor_ids))
     return {row[0]: (state_of(row[1]), row[2]) for row in rows}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from consent.decisions.expiry.operations import expire_consents
 from tests.api.test_consent_forms import change_settings
 from tests.api.test_surface import metric
 from tests.conftest import App, Authorized
@@ -143,6 +144,29 @@ async def test_an_old_decision_counts_as_none(authorized: Authorized, gated: App
     assert await gated.write(ITEM) == SKIPPED
     await change_settings(authorized, gated, decision_period_seconds=0)
     assert await gated.write(ITEM) == (204, "")
+
+
+async def test_expired_decisions_leave_the_profile(authorized: Authorized, app: App) -> None:
+    await app.write(ITEM, {"analytics_visitor_id": OTHER_ID})
+    await new_visitor(app, ANALYTICS_ID).decide(analytics=1)
+    await new_visitor(app).decide(analytics=1)
+    await new_visitor(app, "0" * 15 + "1").decide(analytics=1)
+    await app.rows.execute(
+        "UPDATE consent_visitors SET last_decided_at = last_decided_at - interval '2 hours';"
+        "UPDATE profiles SET consents_at = consents_at - interval '2 hours'"
+    )
+    await new_visitor(app, OTHER_ID).decide(analytics=1)
+    assert not await expire_consents(app.service.app)  # type: ignore[arg-type]
+    await change_settings(authorized, app, decision_period_seconds=3600)
+    assert await expire_consents(app.service.app)  # type: ignore[arg-type]
+    assert not await expire_consents(app.service.app)  # type: ignore[arg-type]
+    assert await _consents(app) == {}
+    assert await _consents(app, OTHER_ID) == {"analytics": 1}
+    # A profile that appears later is told the same.
+    await app.write({"analytics_visitor_id": "0" * 15 + "1"})
+    assert await _consents(app, "0" * 15 + "1") == {}
+    await new_visitor(app, ANALYTICS_ID).decide(analytics=0)
+    assert await _consents(app) == {"analytics": 0}
 
 
 async def test_the_gate_can_be_opened_again(authorized: Authorized, gated: App) -> None:

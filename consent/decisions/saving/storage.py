@@ -27,7 +27,7 @@ WITH keys AS (
     ON CONFLICT (app_id, visitor_id) DO UPDATE SET
         analytics_visitor_id = excluded.analytics_visitor_id, state = excluded.state,
         last_statuses = excluded.last_statuses, last_decided_at = excluded.last_decided_at,
-        last_received_at = excluded.last_received_at
+        last_received_at = excluded.last_received_at, is_expired = false
 ), decisions AS (
     INSERT INTO consent_decisions (app_id, sequence, decision_id, visitor_hash, decided_at,
         received_at, consents, hostname, consent_scope, consent_action, method, consent_source,

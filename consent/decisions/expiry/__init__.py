@@ -1,0 +1,1 @@
+"""Decisions that are too old to count: the profiles are told."""
