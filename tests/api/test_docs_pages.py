@@ -1,6 +1,7 @@
 """GET /docs/...: the documents as pages; and what the documents must say."""
 
 import re
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,13 @@ async def test_document_is_also_below_a_root_path(below_a_path: Client) -> None:
 async def test_other_names_are_not_found(service: Client, name: str) -> None:
     answer = await service.get(f"/docs/{name}", allow_redirects=False)
     assert (answer.status, answer.content_type) == (404, "text/plain")
+
+
+def test_every_document_is_in_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for path in (ROOT / "docs").glob("*.md"):
+        assert included[f"docs/{path.name}"] == f"audience/docs/{path.name}"
 
 
 def test_html_in_a_document_is_shown_not_obeyed() -> None:
