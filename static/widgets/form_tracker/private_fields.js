@@ -10,7 +10,7 @@ var CARD_WORDS =
 
 /** "security code" in the same languages. */
 var CODE_WORDS =
-    /cv[cv]|ccv|\b(csc|cid|cvn)\b|security ?code|card ?verification|(pr.{1,2}f|sicherheits) ?(nummer|ziffer|code|zahl)|cryptogramme|code (de )?s.{0,2}curit|c.{0,2}digo (de )?seguridad|kod bezpiecze/;
+    /c[cv]v|cvc|\b(csc|cid|cv[dn])\b|sec(urity)? ?code|card ?(code|verif)|(pr.{1,2}f|sicherheits) ?(nummer|ziffer|code|zahl)|cryptogramme|code (de )?s.{0,2}curit|c.{0,2}digo (de )?seguridad|kod (za)?bezpiecz/;
 
 /** "password" in the same languages. */
 var PASSWORD_WORDS = /passw(or)?[dt]|\bpwd\b|kennwort|mot de passe|contrase|\bhas[l ]o\b/;
