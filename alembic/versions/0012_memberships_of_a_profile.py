@@ -1,4 +1,4 @@
-"""memberships of a profile."""
+"""Memberships of a profile."""
 
 from alembic import op
 

@@ -1,6 +1,7 @@
 """The audiences resource: making, reading, changing, deleting; counts and history."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -388,6 +389,9 @@ def test_history_has_thirty_days_and_none_before_the_audience_was_made() -> None
     young = _audience(datetime(2026, 3, 30, 23, 59, tzinfo=UTC))
     assert history_of(young, {}, 7, today) == [{"date": "2026-03-31", "count": 7}]
     assert history_of(young, {today: 5}, 7, today) == [{"date": "2026-03-31", "count": 5}]
+    deleted = replace(old, is_deleted=True, updated_at=datetime(2026, 3, 29, tzinfo=UTC))
+    history = history_of(deleted, {date(2026, 3, 28): 9, date(2026, 3, 29): 8}, 0, today)
+    assert [row["count"] for row in history] == [9, 8, 0, 0]
 
 
 async def test_counts_are_noted_once_a_day(

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from audience import public
+from audience.audiences import storage as public_storage
 from audience.audiences.memberships import cache
+from audience.audiences.memberships import storage as membership_storage
 from audience.profile_changes import storage as change_storage
 from audience.profile_changes.curation.undo import undo_merge_by_id
 from tests.api.audience_api import Audiences, group, leaf
@@ -222,3 +224,33 @@ async def test_many_changes_in_one_batch_end_in_the_last_state(
         assert len(stored) == 19
         assert all(row[0] == row[1] for row in stored)
         assert await one.members(audience_id) == sum(row[0] for row in stored)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param(change_storage.LOAD_APPS, id="load of a batch"),
+        pytest.param(membership_storage.GET_BEFORE, id="load of other changes"),
+        pytest.param(public_storage.LIST_MEMBERSHIPS, id="public list"),
+    ],
+)
+async def test_memberships_of_a_profile_are_found_by_the_profile(
+    app: App, audiences: Audiences, statement: str
+) -> None:
+    # Many audiences, and statistics from before anybody was in one.
+    await app.rows.execute("ANALYZE audience_members")
+    for _ in range(30):
+        await audiences.create(leaf("not_exists", name="nothing"))
+    await app.write(*({"user_id": f"u{number}"} for number in range(200)))
+    async with app.rows.transaction():
+        await app.rows.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await app.rows.execute(f"PREPARE looking AS {statement}")
+        found = await app.rows.fetchval(
+            "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'looking'"
+        )
+        nothing = ", ".join(["NULL"] * found)
+        plan = await app.rows.fetch(f"EXPLAIN EXECUTE looking({nothing})")
+        await app.rows.execute("DEALLOCATE looking")
+    used = [row[0] for row in plan if "audience_members" in row[0]]
+    assert all("ix__audience_members__profile_id__app_id" in line for line in used), used
+    assert used

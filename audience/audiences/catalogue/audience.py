@@ -61,7 +61,8 @@ def history_of(
 
     snapshots: {day: members at its beginning}, older days included. A day on which the service did
     not run has the count of the day before: nobody joined then. Today without a snapshot has the
-    count of now; days before the audience was made are left out.  Source: contract D3.1a.
+    count of now; days before the audience was made are left out, after it was deleted nobody is a
+    member.  Source: contract D3.1a.
     """
     first = today - timedelta(days=HISTORY_DAYS - 1)
     known = [day for day in snapshots if day < first]
@@ -70,6 +71,8 @@ def history_of(
     for number in range(HISTORY_DAYS):
         day = first + timedelta(days=number)
         last = snapshots.get(day, last)
+        if audience.is_deleted and day > audience.updated_at.date():
+            last = 0
         shown = count if day == today and day not in snapshots else last
         if shown is not None and day >= audience.created_at.date():
             history.append({"date": day.isoformat(), "count": shown})

@@ -27,7 +27,7 @@ _PART_SECONDS = 0.03
 #: ... and then leave it to the writers for this many times as long.
 _REST = 1.5
 _LEAST_PROFILES, _MOST_PROFILES = 100, 20_000
-_DUE_PROFILES = 500
+_DUE_PROFILES = 300
 _PURGED_MEMBERS = 5_000
 _SNAPSHOT_DAYS = 60
 
@@ -74,8 +74,12 @@ async def fill_audiences(app: web.Application) -> bool:
 
 
 async def reevaluate_due(app: web.Application) -> bool:
-    """Evaluate profiles whose memberships time may have changed: without traffic, in time."""
+    """Evaluate profiles whose memberships time may have changed: without traffic, in time.
+
+    When writers wait for the app, they get as much time after the step as it took.
+    """
     now = clock.now()
+    loop = asyncio.get_running_loop()
     async with app[DATABASE].transaction() as conn:
         connection = await raw(conn)
         due = await storage.list_due(connection, now, _DUE_PROFILES)
@@ -84,7 +88,10 @@ async def reevaluate_due(app: web.Application) -> bool:
         app_id = due[0][0]
         await lock_apps(connection, [app_id])
         profile_ids = [profile_id for owner, profile_id in due if owner == app_id]
+        started = loop.time()
         await reevaluate(connection, app_id, profile_ids, clock.now())
+        is_wanted = await storage.is_lock_wanted(connection, app_id)
+    await asyncio.sleep(loop.time() - started if is_wanted else 0)
     return True
 
 
