@@ -31,9 +31,11 @@ async def move_request(
     actor: str,
     now: datetime,
     detail: str | None = None,
+    leader_id: str | None = None,
 ) -> DataSubjectRequest:
     """The request in its new status, noted in its history; its row must be locked.
 
+    leader_id: of a duplicate.
     On repeat: a request that has the status already is returned as it is.
     Errors: Conflict for a move that `lifecycle.MOVES` lacks or that needs proof first.
     """
@@ -46,7 +48,7 @@ async def move_request(
         request,
         status=status,
         closed_at=now if status in lifecycle.CLOSED else None,
-        leader_id=request.leader_id if status == lifecycle.DUPLICATE else None,
+        leader_id=leader_id,
     )
     await storage.save_request(conn, moved)
     await note_event(

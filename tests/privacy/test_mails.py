@@ -118,6 +118,9 @@ async def test_one_mail_that_fails_keeps_no_other_waiting(
     with pytest.raises(KeyError):
         await office.deliver()
     assert len(await office.deliver()) == 1
+    await office.rows.execute("UPDATE mails SET try_count = $1", MAX_TRIES)
+    assert await _due(office) == []
+    assert await office.rows.fetchval("SELECT count(*) FROM mails") == 0
 
 
 async def test_server_that_is_away_is_tried_again_without_addresses_in_the_log(

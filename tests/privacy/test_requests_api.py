@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from audience.apps.deletion import erase_deleted_app
 from tests.conftest import App, Authorized, MakeClient
 from tests.data_subjects import KIND, REQUESTS, Office
 from tests.mailbox import body_of
@@ -368,6 +369,45 @@ async def test_request_that_is_being_executed_moves_by_itself_only(office: Offic
         code, body = await office.change(request_id, status=status)
         assert (code, body["errors"][0]["code"]) == (409, "executing")
     assert await office.change(request_id, note="still fine") == (204, "")
+
+
+async def test_team_makes_a_duplicate_by_naming_the_request_that_leads(office: Office) -> None:
+    leader = await office.ask_and_confirm("jane@shop.example")
+    other_type = await office.ask_and_confirm("jane@shop.example", "delete_data")
+    _, body = await office.create(identities=USER)
+    letter = body["data"]["id"]
+    for wrong in (None, letter, other_type, UNKNOWN):
+        attributes = {"status": "duplicate"} | ({} if wrong is None else {"leader_id": wrong})
+        status, body = await office.change(letter, **attributes)
+        assert status == 400
+        assert body["errors"][0]["source"] == {"pointer": "/data/attributes/leader_id"}
+    assert await office.change(letter, status="duplicate", leader_id=leader) == (204, "")
+    shown = await office.get(letter)
+    assert (shown["status"], shown["leader_id"]) == ("duplicate", leader)
+    assert (await office.get(leader))["duplicates"] == [letter]
+    # It is still not proved, so it can't be taken up.
+    status, body = await office.change(letter, status="to_do")
+    assert (status, body["errors"][0]["code"]) == (409, "not_verified")
+    assert (await office.act(letter, "verify", reason="passport"))[0] == 200
+    assert await office.change(letter, status="to_do") == (204, "")
+    assert "leader_id" not in await office.get(letter)
+
+
+async def test_requests_go_with_their_app(
+    office: Office, authorized: Authorized, noise: App
+) -> None:
+    await office.ask_and_confirm()
+    await office.submit("john@shop.example")
+    assert (await office.submit("john@shop.example", websiteId=noise.app_id))[0] == 204
+    path = f"/api/apps/v2/{office.app_id}"
+    assert await authorized.delete(f"{path}?confirm=test") == (204, "")
+    assert await _ids(office, website_id=noise.app_id) != []
+    assert len(await _ids(office)) == 1
+    while await erase_deleted_app(office.service.app):  # type: ignore[arg-type]
+        pass
+    for table in ("data_subject_requests", "data_subject_request_events", "mails"):
+        kept = await office.rows.fetch(f"SELECT DISTINCT app_id::text FROM {table}")
+        assert [row[0] for row in kept] == [noise.app_id], table
 
 
 async def test_wrong_id_and_wrong_type_are_named(office: Office) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience import public
-from audience.errors import Conflict
+from audience.errors import Conflict, Invalid
 from audience.server.clock import new_id
 from audience.server.settings import Settings
 from consent.data_subject_requests import lifecycle, storage
@@ -64,7 +64,8 @@ async def change_request(
     """The request with another status, note or assignee; its row must be locked.
 
     given: as `schemas.RequestChange` has it. A requester whose e-mail is proved is told of a
-    rejection.  Errors: Conflict for a move that is not allowed, and while a job executes it.
+    rejection.  Errors: Conflict for a move that is not allowed, and while a job executes it;
+    Invalid for a duplicate without a fitting leader.
     """
     note, assignee = (given.get(name, getattr(request, name)) or None for name in _FREE_TEXTS)
     changed = replace(request, note=note, assignee=assignee)
@@ -79,11 +80,35 @@ async def change_request(
     if changed.status == lifecycle.IN_PROGRESS and await _is_executing(conn, changed):
         message = "the request is being executed: it moves on by itself when that is done"
         raise Conflict(message, code="executing", path="status")
-    reason = given.get("reason")
-    moved = await move_request(conn, changed, status, actor=actor, now=now, detail=reason)
+    reason, leader_id = given.get("reason"), None
+    if status == lifecycle.DUPLICATE:
+        leader_id = await _leader_id(conn, changed, given.get("leader_id"))
+    moved = await move_request(
+        conn, changed, status, actor=actor, now=now, detail=reason, leader_id=leader_id
+    )
     if status == lifecycle.REJECTED:
         await _tell(conn, moved, REJECTION, reason, now)
     return moved
+
+
+async def _leader_id(
+    conn: AsyncConnection, request: DataSubjectRequest, leader_id: str | None
+) -> str:
+    """The id of the request that is worked on instead.  Errors: Invalid when it can't be."""
+    if leader_id is None:
+        message = "leader_id is required: which request is worked on instead?"
+        raise Invalid(message, path="leader_id")
+    leader = await storage.find_request(conn, leader_id)
+    is_fit = (
+        leader is not None
+        and leader.request_id != request.request_id
+        and (leader.app_id, leader.request_type) == (request.app_id, request.request_type)
+        and leader.status in lifecycle.OPEN
+    )
+    if not is_fit:
+        message = "leader_id must be an open request of the same app and type"
+        raise Invalid(message, path="leader_id")
+    return leader_id
 
 
 async def _is_executing(conn: AsyncConnection, request: DataSubjectRequest) -> bool:

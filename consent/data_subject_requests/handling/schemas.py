@@ -82,6 +82,11 @@ class RequestChange(Schema):
             "description": "Why the status changes; told to the requester when it is `rejected`."
         },
     )
+    leader_id = UuidText(
+        metadata={
+            "description": "With status `duplicate`: the open request that is worked on instead."
+        }
+    )
     note = text_field(MAX_CONTENT_CHARACTERS, shortest=0, allow_none=True)
     assignee = text_field(MAX_NAME_CHARACTERS, shortest=0, allow_none=True)
 

@@ -74,6 +74,10 @@ async def send_some_mails(app: web.Application) -> bool:
         # The next try is set before this one: whatever happens to it, it is not lost, and a mail
         # that can't be composed keeps no other one waiting.
         await storage.count_try(conn, mail, now + pause_after(mail.try_count + 1))
+        if mail.try_count >= MAX_TRIES:
+            await storage.delete_mail(conn, mail)
+            await _note(conn, mail, "mail_given_up")
+            return True
     async with app[DATABASE].transaction() as conn:
         letter = await app[COMPOSERS][mail.purpose](conn, mail, app[SETTINGS], now)
     outcome = "mail_dropped" if letter is None else await _deliver(app[SETTINGS], mail, letter, now)
