@@ -86,6 +86,8 @@ def _send(target: Target, case: Any) -> None:
         for error in document.get("errors", ()):
             assert error["status"] == str(answer.status_code)
             assert error["detail"]
+    elif answer.status_code >= 400 and case.path.startswith("/opendsr/"):
+        assert answer.json()["error"]["code"] == answer.status_code
     elif answer.status_code >= 400 and not case.path.startswith("/auth/"):
         assert answer.headers["content-type"][0].startswith("text/plain")
         assert answer.text
