@@ -19,10 +19,19 @@ from audience.audiences.memberships.decide import Before
 from audience.audiences.memberships.storage import get_before, memberships_of
 from audience.profile_changes.consent_gate import Gate
 from audience.profile_changes.erasure.memory import Remembered
-from audience.profile_changes.erasure.storage import ERASED_COLUMN, remembered_of
+from audience.profile_changes.erasure.storage import (
+    ERASED_COLUMN,
+    find_remembered,
+    remembered_of,
+)
 from audience.profiles.identifiers import Identifier
 from audience.profiles.profile import Profile
-from audience.profiles.storage import PROFILE_COLUMNS, app_lock_key, profile_of
+from audience.profiles.storage import (
+    NO_PROFILE_COLUMNS,
+    PROFILE_COLUMNS,
+    app_lock_key,
+    profile_of,
+)
 
 # The first part is done before the second one. Keys are taken in the order given, so that two
 # sessions never wait for each other. A row says '' for a lock that had to be waited for.
@@ -37,9 +46,10 @@ FROM unnest($2::bigint[]) AS key
 # batch: round trips are what a batch waits for. LATERAL with LIMIT 1 makes the planner look each
 # key up, whatever it believes about the app. Memberships are looked up only for the apps that this
 # process knows to have audiences ($7), and when they may change only where time matters ($8).
-# What is remembered of erased profiles is looked up in apps that have a key for it.
-LOAD_APPS = f"""
-SELECT {PROFILE_COLUMNS},
+
+
+_LOADING = f"""
+SELECT {NO_PROFILE_COLUMNS},
     a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_id,
     a.blocked_identifier_values, (
         SELECT json_object_agg(d.attribute_name, d.value_type)::text
@@ -52,15 +62,15 @@ SELECT {PROFILE_COLUMNS},
         ) d
         WHERE wanted.app_id = a.app_id
     ) AS types, a.audiences_revision::text AS audiences_revision, a.timezone,
-    {ERASED_COLUMN} AS erased, a.attribute_consent_type, a.attribute_consent_seconds,
+    {{erased}} AS erased, a.erasure_key IS NOT NULL AS has_erased,
+    a.attribute_consent_type, a.attribute_consent_seconds,
     NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at, NULL::timestamptz AS changes_at
 FROM unnest($1::uuid[]) AS asked(app_id)
 CROSS JOIN LATERAL (
     SELECT * FROM apps WHERE app_id = asked.app_id AND is_audience_manager_enabled LIMIT 1
 ) a
-LEFT JOIN profiles p ON false
 UNION ALL
-SELECT {PROFILE_COLUMNS}, ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+SELECT {PROFILE_COLUMNS}, ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     member.audience_ids, member.matched_at, due.changes_at
 FROM (
     SELECT DISTINCT wanted.app_id, found.profile_id
@@ -88,7 +98,15 @@ LEFT JOIN LATERAL (
     WHERE ids.app_id = ANY($8::uuid[]) AND r.app_id = ids.app_id AND r.profile_id = p.profile_id
     LIMIT 1
 ) due ON true
-"""  # noqa: S608 - the column list is a constant
+"""  # noqa: S608 - all parts are constants
+
+
+# Few apps remember erased profiles, and looking for them has its price even where there are none.
+# So they are looked up along with the rest only for apps that this process knows to remember some.
+LOAD_APPS = _LOADING.replace("{erased}", "NULL::text")
+LOAD_APPS_WITH_ERASED = _LOADING.replace("{erased}", ERASED_COLUMN)
+_MAX_REMEMBERING = 10_000
+_remembering: set[str] = set()
 
 
 @dataclass(slots=True)
@@ -140,8 +158,9 @@ async def load_apps(
     wanted = [(app_id, pair) for app_id, pairs in identifiers.items() for pair in pairs]
     named = [(app_id, name) for app_id, names in attribute_names.items() for name in names]
     known = {app_id: found for app_id in identifiers if (found := known_audiences(app_id))}
+    is_remembering = not _remembering.isdisjoint(identifiers)
     rows = await conn.fetch(
-        LOAD_APPS,
+        LOAD_APPS_WITH_ERASED if is_remembering else LOAD_APPS,
         list(identifiers),
         [app_id for app_id, _ in wanted],
         [pair[0] for _, pair in wanted],
@@ -155,9 +174,11 @@ async def load_apps(
     for row in rows:
         app_id = row["loaded_app_id"]
         if row["organization_id"] is not None:
-            apps[app_id] = _loaded_app(row)
+            apps[app_id] = app = _loaded_app(row)
+            if _note_remembering(app_id, row["has_erased"]) and not is_remembering:
+                app.erased = await find_remembered(conn, app_id, identifiers[app_id])
             revision, timezone = row["audiences_revision"], row["timezone"]
-            apps[app_id].audiences = await audiences_of(conn, app_id, revision, timezone)
+            app.audiences = await audiences_of(conn, app_id, revision, timezone)
         elif app_id in apps:
             profile = profile_of(row)
             apps[app_id].profiles.append(profile)
@@ -166,6 +187,15 @@ async def load_apps(
     for app_id, app in apps.items():
         await _complete(conn, app_id, app, known.get(app_id))
     return apps
+
+
+def _note_remembering(app_id: str, has_erased: bool) -> bool:  # noqa: FBT001 - a column's value
+    """Remember that the app remembers erased profiles, or no longer does; which of the two."""
+    if not has_erased:
+        _remembering.discard(app_id)
+    elif len(_remembering) < _MAX_REMEMBERING:
+        _remembering.add(app_id)
+    return has_erased
 
 
 def _loaded_app(row: asyncpg.Record) -> LoadedApp:

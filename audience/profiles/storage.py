@@ -29,6 +29,10 @@ PROFILE_COLUMNS = """p.profile_id::text, p.created_at, p.updated_at, p.user_id, 
             p.consents)::text
     END"""
 _PROFILE_COLUMN_COUNT = 15
+#: In their place, in rows of a UNION that hold no profile.
+NO_PROFILE_COLUMNS = """NULL::text, NULL::timestamptz, NULL::timestamptz, NULL::text, NULL::text,
+    NULL::text, NULL::text[], NULL::text[], NULL::text, NULL::timestamptz, NULL::text, NULL::text,
+    NULL::timestamptz, NULL::timestamptz, NULL::text"""
 
 # Keys are taken in the order given, so that two transactions never wait for each other.
 LOCK_APPS = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"

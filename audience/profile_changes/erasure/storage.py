@@ -39,6 +39,8 @@ ERASED_COLUMN = f"""CASE WHEN a.erasure_key IS NOT NULL THEN (
         WHERE wanted.app_id = a.app_id
     ) END"""  # noqa: S608 - the limit is a constant
 
+FIND_REMEMBERED = f"SELECT {ERASED_COLUMN} FROM apps a WHERE a.app_id = $1"  # noqa: S608 - constants
+
 # The app's key is made by its first erasure and goes with the last one that is remembered.
 ENSURE_ERASURE_KEY = """
 UPDATE apps SET erasure_key = coalesce(erasure_key, $2) WHERE app_id = $1 RETURNING erasure_key
@@ -142,6 +144,16 @@ class Pending(NamedTuple):
     app_id: str
     erasure_id: str
     profile_ids: list[str]
+
+
+async def find_remembered(
+    conn: asyncpg.Connection, app_id: str, identifiers: Collection[Identifier]
+) -> Remembered:
+    """What is remembered of erased profiles of the app that held any of the identifiers."""
+    app_ids = [app_id] * len(identifiers)
+    names, values = zip(*identifiers, strict=True) if identifiers else ((), ())
+    text = await conn.fetchval(FIND_REMEMBERED, app_id, app_ids, names, values)
+    return remembered_of(text) if text else {}
 
 
 def remembered_of(text: str) -> Remembered:
