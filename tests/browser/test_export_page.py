@@ -1,0 +1,62 @@
+"""The readable page of an access export, opened from the unpacked ZIP in Chromium."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser
+
+from consent.data_subject_requests.execution.jobs import execute_some
+from tests.conftest import App
+from tests.data_subjects import REQUESTS, Office
+from tests.privacy.people import make_people, verified_request
+
+LANGUAGES = ("en", "de", "fr", "pl", "es")
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "320px": {"viewport": {"width": 320, "height": 568}},
+}
+
+
+async def _unpacked(office: Office, language: str, folder: Path) -> str:
+    """The address of the page of a person's export."""
+    request_id = await verified_request(office, "view_data", language=language)
+    assert (await office.act(request_id, "execute"))[0] == 202
+    while await execute_some(office.service.app):  # type: ignore[arg-type]
+        pass
+    headers = {"Authorization": f"Bearer {office.team.token}"}
+    answer = await office.service.get(f"{REQUESTS}/{request_id}/export", headers=headers)
+    zipfile.ZipFile(io.BytesIO(await answer.read())).extractall(folder)
+    return (folder / "index.html").as_uri()
+
+
+@pytest.mark.parametrize(
+    ("language", "look"),
+    [*(("en", look) for look in LOOKS), *((language, "320px") for language in LANGUAGES[1:])],
+)
+async def test_the_page_is_accessible_fits_and_asks_for_nothing(
+    app: App, office: Office, browser: Browser, tmp_path: Path, language: str, look: str
+) -> None:
+    await make_people(app, office)
+    wide = [{"name": "wide", "value": "wwwwwwwwww" * 60}]
+    await app.write({"email": "jane@shop.example", "attributes": wide})
+    address = await _unpacked(office, language, tmp_path)
+    context = await browser.new_context(**LOOKS[look])
+    page = await context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: asked.append(f"console: {message.text}"))
+    await page.goto(address)
+    assert await page.evaluate("document.documentElement.lang") == language
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    text = await page.inner_text("body")
+    assert "marker-value" in text
+    assert "{" not in text
+    results = await Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    assert asked == [address]
+    await context.close()
