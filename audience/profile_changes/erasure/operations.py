@@ -55,7 +55,7 @@ async def erase_person(
 ) -> dict[str, int]:
     """Erase the profiles that hold any of the identifiers; {table: rows removed}.
 
-    profile_merges is left out: those rows follow by `erase_some_merges`. Waits for the app's lock:
+    Rows of profile_merges are counted, and follow by `erase_some_merges`. Waits for the app's lock:
     a write either comes before and is erased, or after and starts an empty profile.  On repeat:
     erases what has been written since.  The caller opens the transaction.
     """
@@ -70,7 +70,7 @@ async def erase_profile(
 ) -> dict[str, int]:
     """As `erase_person`, for a profile by its id; an absorbed one's id stands for its survivor.
 
-    Nothing to erase, and all counts 0, when there is no such profile.
+    Nothing is erased when there is no such profile.
     """
     connection = await raw(conn)
     await profile_storage.lock_apps(connection, [app_id])
@@ -122,7 +122,7 @@ async def _erase(
     for profile in profiles:
         lineage = await ledger.list_lineage(conn, app_id, profile.profile_id)
         rows = await storage.count_rows(conn, app_id, [profile.profile_id])
-        await _remember(conn, app_id, profile, lineage if rows.pop("profile_merges") else [], now)
+        await _remember(conn, app_id, profile, lineage if rows["profile_merges"] else [], now)
         await ledger.delete_refusals_of(conn, app_id, lineage)
         await forget_values(conn, app_id, "attributes", profile.attributes)
         await forget_values(conn, app_id, "analytics", profile.analytics)
