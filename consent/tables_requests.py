@@ -227,6 +227,12 @@ opendsr_requests = Table(
     texts("callback_urls"),
     _of_a_request(),
     Index("ix__opendsr_requests__subject_request_id", "subject_request_id"),
+    # The background job looks every few seconds at what has not ended yet.
+    Index(
+        "ix__opendsr_requests__reported_status",
+        "reported_status",
+        postgresql_where=text("reported_status IN ('pending', 'in_progress')"),
+    ),
 )
 
 # One row is a callback that waits to be sent. Deleted once it is answered or given up.

@@ -1,5 +1,6 @@
 """Mails are rows that a job sends: SMTP with STARTTLS and login, retries, the outbox without."""
 
+import asyncio
 import email
 import stat
 from dataclasses import replace
@@ -138,6 +139,34 @@ async def test_server_that_is_away_is_tried_again_without_addresses_in_the_log(
 async def _due(office: Office) -> list[Any]:
     await _make_due(office)
     return await office.deliver()
+
+
+async def test_mail_whose_sending_is_cut_off_is_sent_again(
+    office: Office, database_url: str, tmp_path: Path
+) -> None:
+    await office.submit()
+    is_connected = asyncio.Event()
+
+    async def never_answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_connected.set()
+        await asyncio.sleep(60)
+        writer.close()
+
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = Settings(data_dir=tmp_path, smtp_url=f"smtp://127.0.0.1:{port}")
+    app = create_app(settings, database_url, with_jobs=False)
+    async with TestClient(serve_in_test(app)):
+        sending = asyncio.create_task(send_some_mails(app))
+        await asyncio.wait_for(is_connected.wait(), 10)
+        # As when the process is killed while the mail is on its way.
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+    server.close()
+    assert await office.rows.fetchval("SELECT try_count FROM mails") == 1
+    (mail,) = await _due(office)
+    assert (await office.confirm(*secrets_of(mail)))[0] == 200
 
 
 async def test_starttls_and_login(

@@ -303,6 +303,8 @@ async def test_no_approval_before_verification_also_not_of_a_duplicate(
         if status == "to_do":
             expected = {"not_verified"}
         assert body["errors"][0]["code"] in expected
+        executed, body = await office.act(request_id, "execute")
+        assert (executed, body["errors"][0]["code"]) == (409, "not_verified")
         assert (await office.row(request_id))["verified_at"] is None
         assert (await office.get(request_id))["status"] in ("unverified", "duplicate")
 

@@ -15,7 +15,7 @@ from consent.data_subject_requests.execution.person_requests import storage
 from consent.data_subject_requests.execution.step import Progress, Step, Work
 from consent.data_subject_requests.execution.storage import delete_unfinished
 from consent.data_subject_requests.operations import SYSTEM, move_request
-from consent.data_subject_requests.storage import DataSubjectRequest
+from consent.data_subject_requests.storage import DataSubjectRequest, lock_person
 from consent.data_subject_requests.upkeep.storage import erase_personal_content
 from consent.decisions.persons.operations import (
     erase_visitors,
@@ -98,6 +98,9 @@ async def erase_exports(work: Work) -> Progress:
 async def erase_requests(work: Work) -> Progress:
     """Personal content of up to 20 of the person's other requests; open ones are cancelled."""
     after = work.cursor.get("after")
+    if work.request.email is not None:
+        # As everybody who locks several requests of a person.
+        await lock_person(work.conn, work.app_id, work.request.email)
     found = await storage.list_requests_of(work.conn, work.request, after, _REQUESTS_AT_ONCE)
     others = [one for one in found if one.request_id != work.request.request_id]
     for one in others:

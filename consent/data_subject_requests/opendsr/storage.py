@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, insert, literal, select, update
+from sqlalchemy import case, delete, insert, literal, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.tables import apps
 from consent.data_subject_requests.lifecycle import DUPLICATE
-from consent.data_subject_requests.opendsr.wire import CANCELLED, COMPLETED, STATUSES
+from consent.data_subject_requests.opendsr.wire import CANCELLED, PENDING, RUNNING, STATUSES
 from consent.tables_requests import data_subject_requests, opendsr_callbacks, opendsr_requests
 
 
@@ -109,7 +109,8 @@ async def list_changed(conn: AsyncConnection, limit: int) -> list[tuple[Controll
         select(opendsr_requests, _STATUS.label("request_status"))
         .select_from(_REQUESTS)
         .where(
-            column.reported_status.not_in([COMPLETED, CANCELLED]),
+            # As the index has it: not parameters.
+            column.reported_status.in_(_NOT_ENDED),
             column.reported_status != _STATUS,
         )
         .limit(limit)
@@ -183,6 +184,7 @@ async def delete_callback(conn: AsyncConnection, callback: Callback) -> None:
     await conn.execute(delete(opendsr_callbacks).where(_is_callback(callback)))
 
 
+_NOT_ENDED: list[Any] = [literal_column(f"'{status}'") for status in (PENDING, RUNNING)]
 _OURS, _LEADER = data_subject_requests, data_subject_requests.alias("leader")
 _WORKED_ON = case(
     ((_OURS.c.status == DUPLICATE) & _LEADER.c.status.is_not(None), _LEADER.c.status),
