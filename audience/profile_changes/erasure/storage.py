@@ -12,6 +12,7 @@ import orjson
 
 from audience.profile_changes.erasure.memory import Remembered, Remembrance, split_digests
 from audience.profiles.identifiers import Identifier
+from audience.profiles.ledger.storage import LINEAGE
 
 #: More erasures of one identifier within a few days are not looked at.
 MAX_ERASURES_OF_IDENTIFIER = 16
@@ -110,15 +111,8 @@ UPDATE apps SET erasure_key = NULL
 WHERE app_id = $1 AND NOT EXISTS (SELECT FROM erasures WHERE app_id = $1)
 """
 
-# lineage: the profiles and all they absorbed. No row is counted twice.
-COUNT_ROWS = """
-WITH RECURSIVE lineage(profile_id) AS (
-    SELECT unnest($2::uuid[])
-    UNION
-    SELECT m.absorbed_profile_id
-    FROM lineage JOIN profile_merges m
-        ON m.app_id = $1 AND m.survivor_profile_id = lineage.profile_id AND m.undone_at IS NULL
-)
+# No row is counted twice. LATERAL with a LIMIT, as in LINEAGE.
+COUNT_ROWS = f"""{LINEAGE}
 SELECT
     (SELECT count(*) FROM profiles WHERE app_id = $1 AND profile_id = ANY($2)) AS profiles,
     (SELECT count(*) FROM profile_identifiers WHERE profile_id = ANY($2) AND app_id = $1)
@@ -126,16 +120,24 @@ SELECT
     (SELECT count(*) FROM audience_members WHERE profile_id = ANY($2) AND app_id = $1)
         AS audience_members,
     (SELECT count(*) FROM merge_refusals WHERE app_id = $1 AND profile_id = ANY($2))
-        + (SELECT count(*) FROM lineage JOIN merge_refusals r
-            ON r.other_profile_id = lineage.profile_id AND r.app_id = $1
-            WHERE r.profile_id <> ALL($2)) AS merge_refusals,
-    (SELECT count(*) FROM lineage JOIN profile_merges m
-            ON m.survivor_profile_id = lineage.profile_id AND m.app_id = $1)
-        + (SELECT count(*) FROM lineage JOIN profile_merges m
-            ON m.absorbed_profile_id = lineage.profile_id AND m.app_id = $1
-            WHERE m.survivor_profile_id NOT IN (SELECT profile_id FROM lineage))
-        AS profile_merges
-"""
+        + (SELECT count(*) FROM lineage CROSS JOIN LATERAL (
+            SELECT FROM merge_refusals r
+            WHERE r.other_profile_id = lineage.profile_id AND r.app_id = $1
+                AND r.profile_id <> ALL($2)
+            LIMIT 1000000
+        ) refusal) AS merge_refusals,
+    (SELECT count(*) FROM lineage CROSS JOIN LATERAL (
+            SELECT FROM profile_merges m
+            WHERE m.survivor_profile_id = lineage.profile_id AND m.app_id = $1
+            LIMIT 1000000
+        ) survived)
+        + (SELECT count(*) FROM lineage CROSS JOIN LATERAL (
+            SELECT m.survivor_profile_id FROM profile_merges m
+            WHERE m.absorbed_profile_id = lineage.profile_id AND m.app_id = $1
+            LIMIT 1000000
+        ) went LEFT JOIN lineage own ON own.profile_id = went.survivor_profile_id
+        WHERE own.profile_id IS NULL) AS profile_merges
+"""  # noqa: S608 - LINEAGE is a constant
 
 
 class Pending(NamedTuple):

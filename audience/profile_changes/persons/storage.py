@@ -4,6 +4,8 @@ from typing import Any
 
 import asyncpg
 
+from audience.profiles.ledger.storage import LINEAGE
+
 LIST_IDENTIFIERS = """
 SELECT identifier_name, identifier_value, first_seen_at FROM profile_identifiers
 WHERE profile_id = $2 AND app_id = $1 ORDER BY first_seen_at, identifier_name, identifier_value
@@ -19,19 +21,16 @@ WHERE m.profile_id = $2 AND m.app_id = $1 ORDER BY a.name, a.audience_id
 # Of every merge that a profile of the lineage took part in, the next ones by id that take no more
 # than so many bytes together (as stored; one is always there). The ids are few; documents may be
 # large, so only those of the page are read.
-LIST_MERGES_AFTER = """
-WITH RECURSIVE lineage(profile_id) AS (
-    SELECT $2::uuid
+LIST_MERGES_AFTER = f"""{LINEAGE}, own AS (
+    SELECT survived.merge_id FROM lineage CROSS JOIN LATERAL (
+        SELECT m.merge_id FROM profile_merges m
+        WHERE m.survivor_profile_id = lineage.profile_id AND m.app_id = $1 LIMIT 1000000
+    ) survived
     UNION
-    SELECT m.absorbed_profile_id
-    FROM lineage JOIN profile_merges m
-        ON m.app_id = $1 AND m.survivor_profile_id = lineage.profile_id AND m.undone_at IS NULL
-), own AS (
-    SELECT m.merge_id FROM lineage JOIN profile_merges m
-        ON m.app_id = $1 AND m.survivor_profile_id = lineage.profile_id
-    UNION
-    SELECT m.merge_id FROM lineage JOIN profile_merges m
-        ON m.app_id = $1 AND m.absorbed_profile_id = lineage.profile_id
+    SELECT went.merge_id FROM lineage CROSS JOIN LATERAL (
+        SELECT m.merge_id FROM profile_merges m
+        WHERE m.absorbed_profile_id = lineage.profile_id AND m.app_id = $1 LIMIT 1000000
+    ) went
 ), page AS (
     SELECT m.merge_id, sum(
         pg_column_size(m.survivor_before) + pg_column_size(m.absorbed_before)
@@ -47,7 +46,7 @@ SELECT m.merge_id::text AS merge_id, m.survivor_before::text AS survivor_before,
 FROM page JOIN profile_merges m ON m.app_id = $1 AND m.merge_id = page.merge_id
 WHERE page.bytes_so_far <= $5 OR page.place = 1
 ORDER BY m.merge_id
-"""
+"""  # noqa: S608 - LINEAGE is a constant
 
 
 async def list_merges_after(
@@ -61,7 +60,7 @@ async def list_merges_after(
 
     limits: how many, and bytes of their documents together.
     """
-    return list(await conn.fetch(LIST_MERGES_AFTER, app_id, profile_id, after, *limits))
+    return list(await conn.fetch(LIST_MERGES_AFTER, app_id, [profile_id], after, *limits))
 
 
 async def list_identifiers(

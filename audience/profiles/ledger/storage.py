@@ -64,22 +64,26 @@ JOIN profiles p ON p.app_id = $1 AND p.profile_id = lineage.profile_id
 ORDER BY lineage.step LIMIT 1
 """
 
-# The profile and every one it absorbed, directly or by way of others.
-_LINEAGE = """
+# The profiles and every one they absorbed, directly or by way of others. LATERAL with a LIMIT makes
+# the planner look each one up: it takes a recursion for many rows and would read all merges.
+LINEAGE = """
 WITH RECURSIVE lineage(profile_id) AS (
-    SELECT $2::uuid
+    SELECT unnest($2::uuid[])
     UNION
-    SELECT m.absorbed_profile_id
-    FROM lineage JOIN profile_merges m
-        ON m.app_id = $1 AND m.survivor_profile_id = lineage.profile_id AND m.undone_at IS NULL
+    SELECT absorbed.profile_id
+    FROM lineage CROSS JOIN LATERAL (
+        SELECT m.absorbed_profile_id AS profile_id FROM profile_merges m
+        WHERE m.survivor_profile_id = lineage.profile_id AND m.app_id = $1 AND m.undone_at IS NULL
+        LIMIT 1000000
+    ) absorbed
 )
 """
 
-LIST_LINEAGE = f"{_LINEAGE} SELECT profile_id::text FROM lineage"  # noqa: S608 - a constant
+LIST_LINEAGE = f"{LINEAGE} SELECT profile_id::text FROM lineage"  # noqa: S608 - a constant
 
 # An undone merge of a profile of the lineage belongs to its history too.
 LIST_LINEAGE_MERGES = f"""
-{_LINEAGE}
+{LINEAGE}
 SELECT {_MERGE_COLUMNS}, count(*) OVER () AS total FROM profile_merges
 WHERE app_id = $1 AND merge_id IN (
     SELECT m.merge_id FROM lineage JOIN profile_merges m
@@ -158,7 +162,7 @@ async def resolve_profile_id(conn: asyncpg.Connection, app_id: str, profile_id: 
 
 async def list_lineage(conn: asyncpg.Connection, app_id: str, profile_id: str) -> list[str]:
     """The profile's id and those of every profile that lives on in it."""
-    return [row["profile_id"] for row in await conn.fetch(LIST_LINEAGE, app_id, profile_id)]
+    return [row["profile_id"] for row in await conn.fetch(LIST_LINEAGE, app_id, [profile_id])]
 
 
 async def list_lineage_merges(
@@ -168,7 +172,7 @@ async def list_lineage_merges(
 
     Undone ones are among them. Past the last one the count is 0.
     """
-    rows = await conn.fetch(LIST_LINEAGE_MERGES, app_id, profile_id, limit, offset)
+    rows = await conn.fetch(LIST_LINEAGE_MERGES, app_id, [profile_id], limit, offset)
     merges = [(str(row["merge_id"]), _merge(row), row["undone_at"]) for row in rows]
     return merges, rows[0]["total"] if rows else 0
 
