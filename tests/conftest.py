@@ -290,6 +290,8 @@ async def office(
             public_url="https://consent.example",
             collect_per_minute=0,
             trusted_proxies=1,
+            # The controllers of the tests are on this machine.
+            allow_private_callbacks=True,
         )
         async with TestClient(
             serve_in_test(create_app(settings, database_url, with_jobs=False))

@@ -44,6 +44,7 @@ class Settings:
     public_url: str = ""
     smtp_url: str | None = None
     mail_from: str = "privacy@localhost"
+    allow_private_callbacks: bool = False
 
     @property
     def origin(self) -> str:
@@ -86,6 +87,8 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
             _MAIL_FROM,
             "an address, or a name with one: Privacy team <privacy@example.com>",
         ),
+        allow_private_callbacks=_choice(given, "ALLOW_PRIVATE_CALLBACKS", "no", ("yes", "no"))
+        == "yes",
     )
 
 

@@ -33,6 +33,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "PUBLIC_URL": "https://consent.example/privacy/",
         "SMTP_URL": "smtps://user:pass@mail.example:465",
         "MAIL_FROM": "Privacy team <privacy@consent.example>",
+        "ALLOW_PRIVATE_CALLBACKS": "yes",
     }
     assert given.keys() == set(VARIABLES)
     assert settings_from_environment(given) == Settings(
@@ -51,6 +52,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         public_url="https://consent.example/privacy",
         smtp_url="smtps://user:pass@mail.example:465",
         mail_from="Privacy team <privacy@consent.example>",
+        allow_private_callbacks=True,
     )
 
 

@@ -12,6 +12,7 @@ from audience.server.log import describe_error
 from consent.data_subject_requests import storage as requests
 from consent.data_subject_requests.mails.operations import MAX_TRIES, pause_after
 from consent.data_subject_requests.opendsr import storage
+from consent.data_subject_requests.opendsr.addresses import open_public_socket
 from consent.data_subject_requests.opendsr.operations import status_document
 from consent.data_subject_requests.opendsr.signed import signed
 from consent.data_subject_requests.opendsr.storage import Callback
@@ -55,18 +56,28 @@ async def _send_one(app: web.Application, now: datetime) -> bool:
         document = status_document(known, request, callback.request_status, settings.origin)
         document["status_callback_url"] = callback.url
         body, headers = await signed(conn, document, settings, now)
-    if await _post(callback, body, headers) or callback.try_count + 1 >= MAX_TRIES:
+    is_taken = await _post(callback, body, headers, may_be_private=settings.allow_private_callbacks)
+    if is_taken or callback.try_count + 1 >= MAX_TRIES:
         async with app[DATABASE].transaction() as conn:
             await storage.delete_callback(conn, callback)
     return True
 
 
-async def _post(callback: Callback, body: bytes, headers: dict[str, str]) -> bool:
-    """Whether the controller took the callback: any 2xx; redirects are not followed."""
+async def _post(
+    callback: Callback, body: bytes, headers: dict[str, str], *, may_be_private: bool
+) -> bool:
+    """Whether the controller took the callback: any 2xx; redirects are not followed.
+
+    may_be_private: the operator allows addresses of private networks.
+    """
     problem: str
+    # The factory sees the very address that is connected to; a proxy would hide it.
+    connector = aiohttp.TCPConnector(socket_factory=None if may_be_private else open_public_socket)
     try:
         async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+            aiohttp.ClientSession(
+                connector=connector, timeout=_TIMEOUT, trust_env=False
+            ) as session,
             session.post(callback.url, data=body, headers=headers, allow_redirects=False) as answer,
         ):
             if answer.status < _REDIRECTION:
