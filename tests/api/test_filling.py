@@ -165,11 +165,15 @@ async def test_who_asks_about_a_changed_audience_is_filled_after_it(
         group("and", RECENT, leaf("exists", field_type="audiences", name=others)), name="late"
     )
     await audiences.run_jobs()
+    await assert_as_evaluated(app, others, group("not", GOLD))
+    await assert_as_evaluated(app, late, group("and", RECENT, group("not", GOLD)))
     silver = leaf("eq", "silver")
     await audiences.replace(gold, silver)
     assert [(await audiences.get(one))["is_filling"] for one in (gold, others, late)] == [True] * 3
     assert [(await audiences.get(one))["version"] for one in (gold, others, late)] == [2, 1, 1]
+    new = await audiences.create(leaf("exists", field_type="audiences", name=gold), name="new")
     await audiences.run_jobs()
+    await assert_as_evaluated(app, new, silver)
     await assert_as_evaluated(app, gold, silver)
     await assert_as_evaluated(app, others, group("not", silver))
     await assert_as_evaluated(app, late, group("and", RECENT, group("not", silver)))

@@ -20,6 +20,7 @@ from audience.audiences.catalogue.audience import (
 )
 from audience.audiences.catalogue.storage import AudiencePage
 from audience.audiences.definition import Definition, parse_definition
+from audience.audiences.memberships.audience_set import dependency_order
 from audience.audiences.patterns import compile_pattern
 from audience.audiences.references import audience_ids, find_cycle, leaf_paths, users_of
 from audience.audiences.upkeep.fill import fill_next_part
@@ -30,6 +31,7 @@ from audience.server.database import raw
 
 #: A small app is filled in the request that changes the definition.
 _PROFILES_FILLED_AT_ONCE = 2_000
+_AUDIENCES_FILLED_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ async def create_audience(
         audience_id, **asdict(fields), version=1, author=author, created_at=now, updated_at=now
     )
     await storage.insert_audience(conn, app_id, audience)
-    await _begin(conn, app_id, audience_id, others, now)
+    await _begin(conn, app_id, {**others, audience_id: definition}, audience_id, now)
     return audience_id
 
 
@@ -97,7 +99,7 @@ async def update_audience(
     changed = replace(stored, **asdict(fields), version=version, updated_at=now)
     await storage.save_audience(conn, app_id, changed)
     if is_changed:
-        await _begin(conn, app_id, audience_id, others, now)
+        await _begin(conn, app_id, {**others, audience_id: definition}, audience_id, now)
 
 
 async def delete_audience(
@@ -205,15 +207,20 @@ def _check_references(
 async def _begin(
     conn: AsyncConnection,
     app_id: str,
+    known: Mapping[str, Definition],
     audience_id: str,
-    others: Mapping[str, Definition],
     now: datetime,
 ) -> None:
-    """A new revision; members are worked out anew, those of audiences that ask about it too."""
-    references = {other: audience_ids(known) for other, known in others.items()}
+    """A new revision; members are worked out anew, those of audiences that ask about it too.
+
+    One that asks about an audience still being filled is left to the job: that one comes first.
+    """
+    references = {other: audience_ids(definition) for other, definition in known.items()}
     users = users_of(audience_id, references)
     await storage.start_filling(conn, app_id, [audience_id], keeps_stays=False)
     await storage.start_filling(conn, app_id, users, keeps_stays=True)
     await storage.set_revision(conn, app_id, new_id())
-    if not users:
-        await fill_next_part(await raw(conn), app_id, audience_id, now, _PROFILES_FILLED_AT_ONCE)
+    affected = {one: references[one] for one in [audience_id, *users]}
+    for one in dependency_order(affected)[:_AUDIENCES_FILLED_AT_ONCE]:
+        if not await storage.is_any_filling(conn, app_id, affected[one]):
+            await fill_next_part(await raw(conn), app_id, one, now, _PROFILES_FILLED_AT_ONCE)
