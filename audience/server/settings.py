@@ -49,7 +49,8 @@ class Settings:
     @property
     def origin(self) -> str:
         """Where others reach the service, without a slash at the end: for links in mails."""
-        return self.public_url or f"http://{self.host}:{self.port}{self.root_path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}{self.root_path}"
 
 
 def settings_from_environment(environment: Mapping[str, str]) -> Settings:

@@ -2,9 +2,11 @@
 
 import time
 
+import structlog
 from aiohttp import web
 
 from audience.server.jobs import Job
+from audience.server.keys import SETTINGS
 from audience.server.rate_limit import RateLimit
 from consent.data_subject_requests.execution import composers as execution_composers
 from consent.data_subject_requests.execution import jobs as execution
@@ -38,6 +40,11 @@ COMPOSERS: dict[str, mails.Composer] = {
 
 def set_up_requests(app: web.Application) -> None:
     """Have requests collected, addresses limited and mails composed."""
+    settings = app[SETTINGS]
+    if settings.smtp_url is not None and not settings.public_url:
+        structlog.get_logger().warning(
+            "PUBLIC_URL is not set: links in mails lead to this machine", url=settings.origin
+        )
     take_request: EventHandler = intake.collect_request
     app[OTHER_EVENTS] = dict.fromkeys(REQUEST_TYPES, take_request)
     app[intake.REQUEST_LIMIT] = RateLimit(intake.REQUESTS_PER_MINUTE, time.monotonic)

@@ -130,7 +130,8 @@ async def test_server_that_is_away_is_tried_again_without_addresses_in_the_log(
     await office.submit("marker-person@shop.example")
     with structlog.testing.capture_logs() as logs:
         url = f"smtp://127.0.0.1:{free_port()}"
-        await _submit_to(office, Settings(data_dir=tmp_path, smtp_url=url), database_url)
+        settings = Settings(data_dir=tmp_path, smtp_url=url, public_url="https://consent.example")
+        await _submit_to(office, settings, database_url)
     assert [line["event"] for line in logs] == ["mail not sent"]
     assert "marker-person" not in str(logs)
     assert len(await _due(office)) == 1

@@ -56,6 +56,7 @@ async def test_mail_leaves_by_itself_and_its_link_leads_to_the_service(
             assert answer.status == 200
     assert await app.rows.fetchval("SELECT status FROM data_subject_requests") == "to_do"
     log = service.log()
+    assert f"PUBLIC_URL is not set: links in mails lead to this machine url={service.url}" in log
     for secret in ("marker-person", link, code):
         assert secret not in log
 

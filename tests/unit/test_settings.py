@@ -113,6 +113,7 @@ def test_wrong_smtp_url_never_prints_its_password(value: str) -> None:
 
 def test_links_lead_to_the_public_address_or_to_this_machine() -> None:
     assert Settings().origin == "http://127.0.0.1:8080"
+    assert Settings(host="::1").origin == "http://[::1]:8080"
     assert Settings(root_path="/piwik", port=9000).origin == "http://127.0.0.1:9000/piwik"
     assert (
         Settings(public_url="https://c.example/p", root_path="/p").origin == "https://c.example/p"
