@@ -32,6 +32,7 @@ from audience.profile_changes.erasure.operations import (
     finish_erasures,
     lock_profiles,
 )
+from audience.profile_changes.erasure.storage import blocked_visitor_condition
 from audience.profile_changes.imports.apply import apply_next_rows
 from audience.profile_changes.imports.erased_persons import BEGINNING as IMPORTS_BEGINNING
 from audience.profile_changes.imports.erased_persons import erase_from_imports
@@ -85,6 +86,7 @@ __all__ = [
     "app_lock_key",
     "apply_next_rows",
     "authorized",
+    "blocked_visitor_condition",
     "caller_of",
     "check_email",
     "check_test_email",

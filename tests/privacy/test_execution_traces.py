@@ -23,7 +23,14 @@ from tests.consents import Visitor
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.mailbox import body_of
-from tests.privacy.people import CONSENT_VISITOR, MARKERS, VISITOR, make_people, verified_request
+from tests.privacy.people import (
+    CONSENT_VISITOR,
+    MARKERS,
+    VISITOR,
+    decide,
+    make_people,
+    verified_request,
+)
 
 
 @pytest.fixture
@@ -163,3 +170,22 @@ async def test_the_memory_of_an_erasure_goes_too(
         pass
     assert await app.count("erased_identifiers") == 0
     assert found_in_dump(database_url, (*MARKERS, UUID(CONSENT_VISITOR).hex)) == []
+
+
+async def test_a_late_decision_is_not_tied_to_the_erased_analytics_id(
+    app: App, office: Office, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_people(app, office)
+    erasure = await verified_request(office, "delete_data")
+    assert (await office.act(erasure, "execute"))[0] == 202
+    await _run(office)
+    await office.deliver()
+    # The page sends again what it could not send before.
+    await decide(office, CONSENT_VISITOR, VISITOR, 1)
+    tied = "SELECT analytics_visitor_id FROM consent_visitors WHERE visitor_id = $1::uuid"
+    assert await app.rows.fetchval(tied, CONSENT_VISITOR) is None
+    assert found_in_dump(database_url, (VISITOR,)) == []
+    later = clock.now() + timedelta(hours=25)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    await decide(office, CONSENT_VISITOR, VISITOR, 0)
+    assert await app.rows.fetchval(tied, CONSENT_VISITOR) == VISITOR

@@ -158,6 +158,23 @@ async def find_remembered(
     return remembered_of(text) if text else {}
 
 
+def blocked_visitor_condition(app_id: str, analytics_visitor_id: str, now: str) -> str:
+    """SQL that is true for a visitor ID of an erased person while it is blocked.
+
+    The arguments are expressions of the statement it becomes a part of. It costs one look at the
+    app in an app that remembers no erasure.
+    """
+    return f"""EXISTS (
+        SELECT FROM apps remembering WHERE remembering.app_id = {app_id}
+            AND remembering.erasure_key IS NOT NULL AND EXISTS (
+                SELECT FROM erased_identifiers i WHERE i.app_id = {app_id}
+                    AND i.identifier_hash = sha256(remembering.erasure_key || convert_to(
+                        'analytics_visitor_id:' || {analytics_visitor_id}, 'UTF8'))
+                    AND i.blocked_until > {now}
+            )
+    )"""  # noqa: S608 - expressions of our own statements
+
+
 def remembered_of(text: str) -> Remembered:
     """What ERASED_COLUMN found."""
     found: dict[Identifier, list[Remembrance]] = {}

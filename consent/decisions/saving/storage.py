@@ -8,11 +8,15 @@ from typing import Any
 import asyncpg
 import orjson
 
+from audience.public import blocked_visitor_condition
 from consent.decisions.chain import Link
 from consent.decisions.decide import VisitorState
 
-# Everything a batch decided, in one statement that commits itself outside a transaction.
-SAVE_BATCH = """
+_IS_BLOCKED = blocked_visitor_condition("new.app_id", "new.analytics_visitor_id", "$1")
+
+# Everything a batch decided, in one statement that commits itself outside a transaction. A visitor
+# is not tied to the analytics ID of somebody who was erased just now.
+SAVE_BATCH = f"""
 WITH keys AS (
     INSERT INTO consent_visitor_keys (app_id, visitor_id, hash_key, created_at)
     SELECT app_id, visitor_id, hash_key, $1
@@ -21,9 +25,12 @@ WITH keys AS (
 ), visitors AS (
     INSERT INTO consent_visitors AS stored (app_id, visitor_id, analytics_visitor_id, state,
         last_statuses, last_decided_at, last_received_at, created_at)
-    SELECT *, $1
+    SELECT app_id, visitor_id,
+        CASE WHEN {_IS_BLOCKED} THEN NULL ELSE analytics_visitor_id END,
+        state, last_statuses, last_decided_at, last_received_at, $1
     FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::jsonb[], $9::text[], $10::timestamptz[],
-        $11::timestamptz[])
+        $11::timestamptz[]) AS new(app_id, visitor_id, analytics_visitor_id, state, last_statuses,
+        last_decided_at, last_received_at)
     ON CONFLICT (app_id, visitor_id) DO UPDATE SET
         analytics_visitor_id = excluded.analytics_visitor_id, state = excluded.state,
         last_statuses = excluded.last_statuses, last_decided_at = excluded.last_decided_at,
@@ -59,7 +66,7 @@ INSERT INTO consent_chains (app_id, last_sequence, last_hash)
 SELECT * FROM unnest($45::uuid[], $46::bigint[], $47::bytea[])
 ON CONFLICT (app_id) DO UPDATE SET
     last_sequence = excluded.last_sequence, last_hash = excluded.last_hash
-"""
+"""  # noqa: S608 - the condition has no values
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
