@@ -7,6 +7,7 @@ import pytest
 
 from audience.apps.deletion import erase_deleted_app
 from tests.conftest import App, Authorized, MakeClient
+from tests.consents import Visitor
 from tests.data_subjects import KIND, REQUESTS, Office
 from tests.mailbox import body_of
 
@@ -369,6 +370,14 @@ async def test_request_that_is_being_executed_moves_by_itself_only(office: Offic
         code, body = await office.change(request_id, status=status)
         assert (code, body["errors"][0]["code"]) == (409, "executing")
     assert await office.change(request_id, note="still fine") == (204, "")
+
+
+async def test_team_sees_what_the_visitor_who_sent_it_agrees_to(office: Office, app: App) -> None:
+    visitor = Visitor(app, "0a1b2c3d-0000-4000-8000-000000000001")
+    request_id = await office.ask()
+    assert "consents" not in await office.get(request_id)
+    await visitor.decide(analytics=1, remarketing=0)
+    assert (await office.get(request_id))["consents"] == {"analytics": 1, "remarketing": 0}
 
 
 async def test_team_makes_a_duplicate_by_naming_the_request_that_leads(office: Office) -> None:

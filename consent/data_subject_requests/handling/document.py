@@ -1,14 +1,17 @@
 """A request as the authorized API shows it."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from audience.errors import NotFound
 from audience.server.json_api import document_of, resource
 from consent.data_subject_requests import lifecycle, storage
 from consent.data_subject_requests.handling.storage import list_duplicate_ids
 from consent.data_subject_requests.storage import DataSubjectRequest
+from consent.decisions.history.operations import get_state
 
 KIND = "privacy/request"
 _MOMENTS = (
@@ -41,7 +44,10 @@ _TEXTS = (
 async def request_document(
     conn: AsyncConnection, found: DataSubjectRequest, timezone: str, now: datetime
 ) -> dict[str, Any]:
-    """A request as a JSON:API document, with its history and the ids of its duplicates."""
+    """A request as a JSON:API document, with its history, the ids of its duplicates, and consents.
+
+    consents: {type: status} of the visitor who sent it, as they are now (contract J31).
+    """
     shown = request_resource(found, timezone, now)
     shown["attributes"]["history"] = [
         {
@@ -59,6 +65,12 @@ async def request_document(
         for event in await storage.list_events(conn, found)
     ]
     shown["attributes"]["duplicates"] = await list_duplicate_ids(conn, found)
+    if found.visitor_id is not None:
+        with suppress(NotFound):
+            state = await get_state(conn, found.app_id, found.visitor_id, now)
+            shown["attributes"]["consents"] = {
+                name: one.status for name, one in state.types.items()
+            }
     return document_of(shown)
 
 

@@ -161,6 +161,11 @@ class RequestAnswer(Schema):
     content_erased_at = fields.String()
     history = fields.List(fields.Nested(HistoryEntry))
     duplicates = fields.List(fields.String(), metadata={"description": "Ids of its duplicates."})
+    consents = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        metadata={"description": "What the visitor who sent it agrees to now, {type: status}."},
+    )
 
 
 class RequestsQuery(PageQuery):
