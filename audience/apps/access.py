@@ -45,12 +45,16 @@ def caller_of(request: web.Request) -> Caller:
     return request[CALLER]
 
 
-async def access_app(conn: AsyncConnection, caller: Caller, app_id: str) -> App:
+async def access_app(
+    conn: AsyncConnection, caller: Caller, app_id: str, *, is_to_change: bool = False
+) -> App:
     """The app, when it belongs to the caller's organization.
 
+    is_to_change: of settings, which are read, changed in part and stored: its row is locked until
+    the end of the transaction, so that of two changes at once none is lost.
     Errors: NotFound, the same for somebody else's app as for one that does not exist.
     """
-    app = await storage.find_app(conn, app_id)
+    app = await storage.find_app(conn, app_id, is_to_change=is_to_change)
     if app is None or app.organization_id != caller.organization_id:
         message = f"there is no app with the id {app_id}"
         raise NotFound(message, path="website_id")

@@ -80,7 +80,7 @@ async def update_app(request: web.Request) -> web.Response:
     given = await read_resource(request, KIND, AppFields, resource_id=app_id, is_partial=True)
     caller, now = caller_of(request), clock.now()
     async with request.app[DATABASE].transaction() as conn:
-        app = await access_app(conn, caller, app_id)
+        app = await access_app(conn, caller, app_id, is_to_change=True)
         await operations.update_app(conn, _changed(app, given), now)
         await record_audit_entry(
             conn, caller, "update_app", now=now, app_id=app_id, target_type="app"

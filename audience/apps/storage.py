@@ -85,9 +85,12 @@ async def save_app(conn: AsyncConnection, app: App, now: datetime) -> None:
     )
 
 
-async def find_app(conn: AsyncConnection, app_id: str) -> App | None:
-    """The app or None."""
-    rows = await conn.execute(_SELECT_APPS.where(apps.c.app_id == UUID(app_id)))
+async def find_app(conn: AsyncConnection, app_id: str, *, is_to_change: bool = False) -> App | None:
+    """The app or None. is_to_change: others who mean to change it wait for this transaction."""
+    statement = _SELECT_APPS.where(apps.c.app_id == UUID(app_id))
+    if is_to_change:
+        statement = statement.with_for_update(of=apps, key_share=True)
+    rows = await conn.execute(statement)
     row = rows.one_or_none()
     return None if row is None else _app(row)
 

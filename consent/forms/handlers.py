@@ -57,7 +57,7 @@ async def update_consent_settings(request: web.Request) -> web.Response:
     )
     caller, now = caller_of(request), clock.now()
     async with request.app[DATABASE].transaction() as conn:
-        await access_app(conn, caller, app_id)
+        await access_app(conn, caller, app_id, is_to_change=True)
         await operations.update_settings(conn, app_id, given, now)
         await record_audit_entry(
             conn, caller, "update_consent_settings", now=now, app_id=app_id, target_type="app"
@@ -96,7 +96,7 @@ async def publish_consent_text(request: web.Request) -> web.Response:
     given = await read_resource(request, TEXT_KIND, TextPublication)
     caller, now = caller_of(request), clock.now()
     async with request.app[DATABASE].transaction() as conn:
-        await access_app(conn, caller, app_id)
+        await access_app(conn, caller, app_id, is_to_change=True)
         stored = await operations.publish_text(
             conn,
             app_id,

@@ -52,7 +52,7 @@ async def update_request_settings(request: web.Request) -> web.Response:
             raise Invalid(message, path="team_email")
     caller, now = public.caller_of(request), clock.now()
     async with request.app[DATABASE].transaction() as conn:
-        await public.access_app(conn, caller, app_id)
+        await public.access_app(conn, caller, app_id, is_to_change=True)
         settings = replace(await storage.get_settings(conn, app_id), **given)
         await storage.save_settings(conn, app_id, settings, now)
         await public.record_audit_entry(
