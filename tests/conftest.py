@@ -189,7 +189,7 @@ class Authorized:
         """Status and body: JSON where it is JSON, else text."""
         headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
         async with self.service.request(method, path, headers=headers, **options) as answer:
-            text = await answer.text()
+            text = await answer.text(errors="replace")
             is_json = "json" in answer.headers.get("Content-Type", "")
             return answer.status, json.loads(text) if is_json else text
 

@@ -3,8 +3,9 @@
 import io
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,10 +13,14 @@ import structlog
 from aiohttp.test_utils import TestClient
 
 from audience.profiles import storage
+from audience.routes import JOBS as AUDIENCE_JOBS
 from audience.server.log import Sink, configure_logging
 from audience.server.settings import Settings
 from consent.app import create_app
-from tests.conftest import App, serve_in_test
+from consent.routes import JOBS as CONSENT_JOBS
+from tests.api.every_operation import MARKERS as OPERATION_MARKERS
+from tests.api.every_operation import OPERATIONS, make_world
+from tests.conftest import App, Authorized, serve_in_test
 
 MARKERS = ("marker-user", "marker@example.com", "marker-device", "fedcba9876543210", "marker-value")
 
@@ -91,6 +96,28 @@ async def test_no_identifier_or_value_is_logged(
     assert len([line for line in text.splitlines() if "modify_attributes" in line]) >= 5
     assert "RuntimeError" in text
     assert not [marker for marker in MARKERS if marker in text]
+
+
+async def test_no_operation_of_the_authorized_api_logs_what_is_personal(
+    app: App, authorized: Authorized, logged: Logged
+) -> None:
+    client = Authorized(logged.client, authorized.token)
+    ids = await make_world(replace(app, service=logged.client), client)
+    for name, operation in OPERATIONS.items():
+        wrong = replace(operation, body=lambda _: list(OPERATION_MARKERS))
+        assert (await wrong.send(client, ids))[0] < 500, name
+        asked = {"marker-value": "marker-note", "limit": "marker-value"}
+        odd = replace(operation, query=lambda _, asked=asked: asked)
+        assert (await odd.send(client, ids))[0] < 500, name
+        path = re.sub(r"\{\w+\}", "marker-value", operation.path)
+        assert (await replace(operation, path=path).send(client, ids))[0] < 500, name
+        assert (await operation.send(client, ids))[0] < 500, name
+    for job in (*AUDIENCE_JOBS, *CONSENT_JOBS):
+        while await job.step(logged.client.app):  # type: ignore[arg-type]
+            pass
+    text = logged.text()
+    assert not [name for name in OPERATIONS if name not in text]
+    assert not [marker for marker in OPERATION_MARKERS if marker in text]
 
 
 async def test_one_line_per_request_with_its_id(app: App, logged: Logged, log_format: str) -> None:

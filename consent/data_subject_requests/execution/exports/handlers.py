@@ -12,7 +12,6 @@ from audience.server import clock
 from audience.server.database import Database
 from audience.server.keys import DATABASE
 from audience.server.openapi import described
-from audience.uuid_text import parse_uuid
 from consent.data_subject_requests import storage as requests
 from consent.data_subject_requests.execution import storage as executions
 from consent.data_subject_requests.execution.access import SECTIONS
@@ -20,6 +19,7 @@ from consent.data_subject_requests.execution.composers import hash_of_link
 from consent.data_subject_requests.execution.exports import storage
 from consent.data_subject_requests.execution.exports.archive import About, make_archive
 from consent.data_subject_requests.execution.exports.storage import Export
+from consent.data_subject_requests.handling.handlers import access_request
 from consent.data_subject_requests.operations import REQUESTER, note_event
 from consent.data_subject_requests.storage import DataSubjectRequest
 from consent.data_subject_requests.texts import day
@@ -57,14 +57,10 @@ async def download_export(request: web.Request) -> web.StreamResponse:
 
     For answers by letter. 404 before it is made, and seven days later.
     """
-    caller, now = public.caller_of(request), clock.now()
-    request_id = parse_uuid(request.match_info["request_id"], "request_id")
-    export, about = None, None
+    caller, now, about = public.caller_of(request), clock.now(), None
     async with request.app[DATABASE].transaction() as conn:
-        found = await requests.find_request(conn, request_id)
-        if found is not None:
-            await public.access_app(conn, caller, found.app_id)
-            export = await storage.find_export(conn, found.app_id, request_id)
+        found, _ = await access_request(conn, request, is_locked=False)
+        export = await storage.find_export(conn, found.app_id, found.request_id)
         if export is not None:
             about = await _open(conn, export, caller.name, now)
             await public.record_audit_entry(
@@ -74,10 +70,10 @@ async def download_export(request: web.Request) -> web.StreamResponse:
                 now=now,
                 app_id=export.app_id,
                 target_type="request",
-                target_id=request_id,
+                target_id=found.request_id,
             )
     if export is None or about is None:
-        message = f"there is no export of the request {request_id}"
+        message = f"there is no export of the request {found.request_id}"
         raise NotFound(message)
     return await _send(request, export, about)
 
