@@ -78,25 +78,36 @@ class AppBatch:
     today: date = field(init=False)
     today_began_at: datetime = field(init=False)
     hour_began_at: datetime = field(init=False)
+    rules: Rules = field(init=False)
 
     def __post_init__(self) -> None:
         """Reckon once with the app's clocks: nearly every request is of this hour."""
         self.today = day_of(self.now, self.zone)
         self.today_began_at = datetime.combine(self.today, time(), self.zone).astimezone(UTC)
         self.hour_began_at = counted_hour(self.now, self.zone)
+        self.rules = Rules(
+            self.settings.consent_types, self.settings.is_gpc_honoured, self.settings.valid_for
+        )
 
     def apply(self, item: Collect) -> DomainError | None:
         """Do what one request asks; why it is refused, or None."""
-        for hostname in {item.origin, item.collected.hostname or None} - {None}:
-            if not may_collect(self.settings.origins, hostname or ""):
-                message = "Forbidden: hostname is not one from which this app collects consents"
-                return Forbidden(message, path="hostname")
-        if self.settings.origins and item.origin is None and not item.collected.hostname:
-            return Forbidden("Forbidden: hostname is required by this app", path="hostname")
+        refusal = self._refusal(item) if self.settings.origins else None
+        if refusal is not None:
+            return refusal
         if isinstance(item.collected, FormEvent):
             self._count_form_event(item.collected)
         else:
             self._decide(item.collected)
+        return None
+
+    def _refusal(self, item: Collect) -> Forbidden | None:
+        """Why the app does not collect from there, or None."""
+        if item.origin is None and not item.collected.hostname:
+            return Forbidden("Forbidden: hostname is required by this app", path="hostname")
+        for hostname in (item.origin, item.collected.hostname or None):
+            if hostname is not None and not may_collect(self.settings.origins, hostname):
+                message = "Forbidden: hostname is not one from which this app collects consents"
+                return Forbidden(message, path="hostname")
         return None
 
     def _count_form_event(self, event: FormEvent) -> None:
@@ -107,12 +118,9 @@ class AppBatch:
 
     def _decide(self, change: ConsentChange) -> None:
         visitor = self.visitors[change.visitor_id]
-        rules = Rules(
-            self.settings.consent_types, self.settings.is_gpc_honoured, self.settings.valid_for
-        )
         decision = None
         if (self.app_id, change.decision_id) not in self.decision_ids:
-            decision = decide_consent(visitor.state, change, rules, self.now)
+            decision = decide_consent(visitor.state, change, self.rules, self.now)
         if decision is None:
             self.repetitions += 1
             return

@@ -102,7 +102,7 @@ def _consent_change(body: dict[str, Any], *, is_gpc_signalled: bool) -> ConsentC
     visitor_id = parse_uuid(body.get("visitorId"), "visitorId")
     consents, intro_history_id = _consents(body.get("consents"))
     decision_id = body.get("decisionId")
-    language = body.get("language")
+    language = body.get("language") or None
     if language is not None and not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
         _refuse("language", "must be a language like en or pt-BR")
     return ConsentChange(

@@ -21,6 +21,7 @@ NO_TYPES = ""
 MAX_HOSTNAMES = 1000
 OTHER_HOSTNAMES = ""
 _DIGEST_BYTES = 16
+_CHARACTERS = {REJECTED: "0", APPROVED: "1"}
 
 
 def counted_hour(moment: datetime, zone: ZoneInfo) -> datetime:
@@ -40,9 +41,11 @@ def day_of(moment: datetime, zone: ZoneInfo) -> date:
 
 def types_text(types: Mapping[str, TypeState]) -> str:
     """One character per consent type, in their order: 0, 1, or - for not decided."""
-    characters = {REJECTED: "0", APPROVED: "1"}
     return "".join(
-        characters.get(types[name].status, "-") if name in types else "-" for name in CONSENT_TYPES
+        [
+            _CHARACTERS.get(types[name].status, "-") if name in types else "-"
+            for name in CONSENT_TYPES
+        ]
     )
 
 

@@ -5,8 +5,8 @@ issue "The consent service", items 1, 6 and 7; ARCHITECTURE.md, decisions on con
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 from consent.decisions.collected import ConsentChange, Entry
@@ -34,15 +34,14 @@ class TypeState(NamedTuple):
     is_gpc: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class VisitorState:
+class VisitorState(NamedTuple):
     """A visitor as stored.
 
     last_statuses: the full state of the last consent change, see `statuses_text`; with
     last_received_at it tells a repetition. last_decided_at: of the newest consent change.
     """
 
-    types: Mapping[str, TypeState] = field(default_factory=dict)
+    types: Mapping[str, TypeState] = MappingProxyType({})
     last_statuses: str = ""
     last_decided_at: datetime | None = None
     last_received_at: datetime | None = None
@@ -99,12 +98,9 @@ def decide_consent(
     takes_back = any(_is_decided(before.get(name)) for name in entries.keys() - chosen)
     is_first = not any(_is_explicit(one) for one in before.values())
     is_late = visitor.last_decided_at is not None and decided_at < visitor.last_decided_at
-    after = {
-        **before,
-        **{
-            name: TypeState(entry.status, decided_at, entry.history_id, name in gpc_types)
-            for name, entry in entries.items()
-        },
+    after = before | {
+        name: TypeState(entry.status, decided_at, entry.history_id, name in gpc_types)
+        for name, entry in entries.items()
     }
     return Decision(
         state=_state_after(visitor, change, None if is_late else after, decided_at, now),
@@ -131,7 +127,7 @@ def _state_after(
     """The visitor after the change; types: None when it is late and the state stays."""
     analytics_id = change.analytics_visitor_id or visitor.analytics_visitor_id
     if types is None:
-        return replace(visitor, analytics_visitor_id=analytics_id)
+        return visitor._replace(analytics_visitor_id=analytics_id)
     return VisitorState(
         types=types,
         last_statuses=statuses_text(change.consents),
@@ -154,7 +150,7 @@ def valid_types(
 def statuses_text(consents: Mapping[str, Entry]) -> str:
     """One character per consent type, in their order: 0, 1, x for -1, - for not there."""
     return "".join(
-        _CHARACTERS[consents[name].status] if name in consents else "-" for name in CONSENT_TYPES
+        [_CHARACTERS[consents[name].status] if name in consents else "-" for name in CONSENT_TYPES]
     )
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audience.errors import Invalid
 from audience.server import clock
 from audience.server.keys import DATABASE
+from audience.server.static_files import choose_encoding
 from audience.uuid_text import parse_uuid
 from consent.forms import operations, storage
 from consent.forms.assets import container_scripts, template_sources
@@ -75,7 +76,9 @@ class Answers:
             if len(self._kept) >= _MAX_KEPT:
                 self._kept.clear()
             self._kept[key] = answer
-        is_zipped = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+        bodies = {"identity": answer.text, "gzip": answer.compressed}
+        accepted = request.headers.get("Accept-Encoding", "")
+        is_zipped = choose_encoding(accepted, bodies) == "gzip"
         # Each encoding is a representation of its own.
         etag = f"{answer.digest}-gzip" if is_zipped else answer.digest
         headers = CIMultiDict({"Cache-Control": _CACHE_CONTROL, "ETag": f'"{etag}"'})

@@ -361,7 +361,7 @@ async def test_of_cookies_only_the_analytics_id_is_kept(app: App) -> None:
     ]
     for table in tables:
         text = str(await app.rows.fetch(f"SELECT x::text FROM {table} x"))
-        assert not re.search(r"secret|1fff", text), table
+        assert not re.search(r"secret", text), table
 
 
 def test_all_types_are_the_services() -> None:

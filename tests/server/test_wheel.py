@@ -56,7 +56,8 @@ async def test_wheel_serves_from_an_empty_environment(tmp_path: Path) -> None:
             "shop",
             cwd=tmp_path,
         )
-        item = {"website_id": json.loads(made)["id"], "user_id": "m", "attributes": []}
+        app_id = json.loads(made)["id"]
+        item = {"website_id": app_id, "user_id": "m", "attributes": []}
         async with (
             aiohttp.ClientSession() as session,
             session.post(
@@ -65,6 +66,7 @@ async def test_wheel_serves_from_an_empty_environment(tmp_path: Path) -> None:
         ):
             assert answer.status == 204
         await _expect_browser_scripts(service)
+        await _expect_container(service, app_id)
     assert service.stop() == 0
 
 
@@ -80,3 +82,13 @@ async def _expect_browser_scripts(service: ServiceProcess) -> None:
                     assert answer.headers["Content-Encoding"] == "gzip"
                     content = await answer.read()
                     assert content == (ROOT / "static" / "dist" / f"{name}{ending}").read_bytes()
+
+
+async def _expect_container(service: ServiceProcess, app_id: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{service.url}/containers/{app_id}.js") as answer:
+            assert answer.status == 200
+            assert app_id in await answer.text()
+        templates = f"{service.url}/containers/{app_id}/privacy-templates.json"
+        async with session.get(templates) as answer:
+            assert "data-" in (await answer.json())["data_subject_request"]["en"]["html"]

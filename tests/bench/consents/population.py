@@ -76,8 +76,8 @@ FROM generate_series(0, {DAYS} * 24 - 1) AS hour,
 """
 
 
-async def fill(url: str, decisions: int, say: Callable[[str], None]) -> None:
-    """Two apps: one to collect for, one with many decisions."""
+async def make_apps(url: str) -> None:
+    """Two apps: one to collect for, one with many decisions; and the naive service's table."""
     conn = await asyncpg.connect(url)
     try:
         await conn.execute(
@@ -88,6 +88,14 @@ async def fill(url: str, decisions: int, say: Callable[[str], None]) -> None:
         for app_id in (COLLECT_APP, MANY_APP):
             await conn.execute(_INSERT_APP, app_id)
             await conn.execute(_INSERT_SETTINGS, app_id)
+    finally:
+        await conn.close()
+
+
+async def fill(url: str, decisions: int, say: Callable[[str], None]) -> None:
+    """The app with many decisions gets them, and what was counted of them."""
+    conn = await asyncpg.connect(url)
+    try:
         for start in range(0, decisions, _CHUNK):
             stop = min(start + _CHUNK, decisions)
             say(f"filling decisions {start:,} to {stop:,}")
