@@ -343,3 +343,35 @@ async def test_wrong_instructions_are_named(
     status, body = await office.act(request_id, "execute", **instructions)
     assert status == 400
     assert pointer in str([error["source"]["pointer"] for error in body["errors"]])
+
+
+@pytest.mark.parametrize(
+    ("method", "action", "operation"),
+    [
+        ("GET", "preview", "preview_request"),
+        ("POST", "preview", "preview_execution"),
+        ("POST", "execute", "execute_request"),
+        ("GET", "execution", "get_execution"),
+        ("GET", "receipt", "get_receipt"),
+        ("GET", "export", "download_export"),
+    ],
+)
+async def test_a_wrong_role_is_refused_and_leaves_an_audit_row(
+    app: App,
+    office: Office,
+    make_client: MakeClient,
+    method: str,
+    action: str,
+    operation: str,
+) -> None:
+    await make_people(app, office)
+    request_id = await verified_request(office, "delete_data")
+    marketing = await make_client("write")
+    document = {"data": {"type": "privacy/request", "id": request_id, "attributes": {}}}
+    options = {"json": document} if method == "POST" else {}
+    status, body = await marketing.request(method, f"{REQUESTS}/{request_id}/{action}", **options)
+    assert (status, body["errors"][0]["code"]) == (403, "missing_scope")
+    rows = await app.rows.fetch("SELECT operation FROM audit_entries WHERE outcome = 'refused'")
+    assert [row["operation"] for row in rows] == [operation]
+    assert await _run(office) == 0
+    assert await app.count("profiles") == 2

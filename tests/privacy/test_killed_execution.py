@@ -10,10 +10,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+import pytest
+
+from audience.profiles.storage import app_lock_key
 from tests.conftest import App
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.privacy.people import MARKERS, make_people, verified_request
+from tests.service_process import ServiceProcess
 
 EXECUTOR = str(Path(__file__).with_name("dying_executor.py"))
 
@@ -97,3 +102,37 @@ async def test_an_erasure_survives_being_killed_in_each_step(
     assert len(await office.deliver()) == 1
     assert found_in_dump(database_url, MARKERS) == []
     assert await app.count("profiles") == 1
+
+
+async def test_a_killed_service_goes_on_when_it_is_started_again(
+    app: App, office: Office, database_url: str, tmp_path: Path
+) -> None:
+    await make_people(app, office)
+    request_id = await verified_request(office, "delete_data")
+    # The step waits for a lock in the middle, and there the service is killed.
+    holder = await asyncpg.connect(database_url)
+    await holder.execute("SELECT pg_advisory_lock($1)", app_lock_key(app.app_id))
+    with ServiceProcess(tmp_path, "--workers", "2", DATABASE_URL=database_url) as service:
+        assert (await office.act(request_id, "execute"))[0] == 202
+        await _wait_for(app, _WAITING)
+        service.kill()
+        await holder.close()
+        assert await app.count("profiles") == 2
+        service.start()
+        await _wait_for(app, _COMPLETED)
+    assert (await office.get(request_id))["status"] == "resolved"
+    assert await app.count("profiles") == 1
+    await office.deliver()
+    assert found_in_dump(database_url, MARKERS) == []
+
+
+async def _wait_for(app: App, question: str) -> None:
+    for _ in range(600):
+        if await app.rows.fetchval(question):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail(f"never: {question}")
+
+
+_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+_COMPLETED = "SELECT count(*) FROM data_subject_executions WHERE completed_at IS NOT NULL"
