@@ -50,6 +50,15 @@ async def test_request_is_answered_without_a_mail_server(office: Office) -> None
     assert [tuple(row) for row in waiting] == [("verification", 0)]
 
 
+async def test_line_breaks_in_an_apps_name_break_no_mail_and_add_no_header(office: Office) -> None:
+    name = "Shop\r\nBcc: everybody@shop.example"
+    await office.rows.execute("UPDATE apps SET name = $2 WHERE app_id = $1", office.app_id, name)
+    await office.submit()
+    (mail,) = await office.deliver()
+    assert "Shop Bcc: everybody@shop.example" in mail["Subject"]
+    assert mail["Bcc"] is None
+
+
 async def test_sent_mail_leaves_no_row(office: Office) -> None:
     await office.submit()
     assert len(await office.deliver()) == 1

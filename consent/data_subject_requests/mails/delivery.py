@@ -34,7 +34,8 @@ def make_message(
     message = EmailMessage()
     message["From"] = Address(name, local, domain)
     message["To"] = recipient
-    message["Subject"] = subject
+    # An app's name, which is in it, may have line breaks.
+    message["Subject"] = " ".join(subject.split())
     message["Date"] = format_datetime(now)
     message["Message-ID"] = make_msgid(domain=domain)
     message["Auto-Submitted"] = "auto-generated"
