@@ -50,6 +50,25 @@ async def read_body(request: web.Request) -> bytes:
     return body
 
 
+async def read_form(request: web.Request) -> dict[str, str]:
+    """The text fields of an HTML form's body; the last one of a name counts.
+
+    Errors: Invalid when it can't be decoded as it says, TooLarge past 1 MiB.
+    """
+    try:
+        form = await request.post()
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        # Some charsets make halves of surrogate pairs, which nothing could store or hash.
+        "".join([*fields, *fields.values()]).encode()
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+    except (ClientError, HttpProcessingError, web.RequestPayloadError, ValueError, LookupError):
+        # LookupError: a charset that nobody knows. Not the error itself: it carries the body.
+        message = "the body is not a form in the encoding that its Content-Type names"
+        raise Invalid(message) from None
+    return fields
+
+
 def parse_json(body: bytes) -> Any:
     """The JSON of a body, with or without a byte order mark.  Errors: Invalid saying where."""
     try:

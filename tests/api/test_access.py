@@ -1,6 +1,8 @@
 """Tokens, scopes and organizations of the authorized API (contract D4)."""
 
+import asyncio
 import base64
+import json
 import re
 import time
 from typing import Any
@@ -144,6 +146,33 @@ async def test_every_refusal_below_auth_is_json(service: Client, method: str) ->
 async def test_bad_json_is_an_invalid_request(service: Client) -> None:
     answer = await service.post("/auth/token", data=b"{", headers={"Content-Type": "text/json"})
     assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "secret"),
+    [
+        ("application/x-www-form-urlencoded", b"\xff"),
+        ("application/x-www-form-urlencoded; charset=none", b"x"),
+        ("application/x-www-form-urlencoded; charset=unicode_escape", rb"\ud800"),
+    ],
+)
+async def test_form_that_can_not_be_decoded_is_an_invalid_request(
+    service: Client, content_type: str, secret: bytes
+) -> None:
+    body = b"grant_type=client_credentials&client_id=x&client_secret=" + secret
+    answer = await service.post("/auth/token", data=body, headers={"Content-Type": content_type})
+    assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
+
+
+async def test_token_of_strange_bytes_is_401(service: Client) -> None:
+    header = {"alg": "RS256", "typ": "JWT", "kid": "\ud800"}
+    half = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=")
+    for token in (b"\xff\xfe.a.b", half + b".e30.AA"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        request = b"GET /api/apps/v2 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+        writer.write(request + token + b"\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+        writer.close()
 
 
 async def test_documented_messages_of_401(service: Client, make_token: MakeToken) -> None:

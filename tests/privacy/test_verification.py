@@ -230,6 +230,24 @@ async def test_huge_form_is_refused_with_a_page(office: Office) -> None:
     assert "<h1>" in await answer.text()
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"code=\xff"),
+        ("application/x-www-form-urlencoded; charset=none", b"code=1"),
+        ("multipart/form-data", b"code=1"),
+    ],
+)
+async def test_form_that_can_not_be_decoded_is_refused_with_a_page(
+    office: Office, content_type: str, body: bytes
+) -> None:
+    answer = await office.service.post(
+        "/privacy/confirm/x", data=body, headers={"Content-Type": content_type}
+    )
+    assert answer.status == 400
+    assert "<h1>" in await answer.text()
+
+
 # --- several requests of one person
 
 

@@ -39,13 +39,16 @@ async def verify(conn: AsyncConnection, token: str, *, kind: str = "JWT") -> dic
 
     Errors: jwt.InvalidTokenError for anything else: another algorithm, key, kind or signature.
     """
+    if not token.isascii():
+        message = "a token is ASCII"
+        raise jwt.InvalidTokenError(message)
     header = jwt.get_unverified_header(token)
     key_id = header.get("kid")
     if header.get("typ") != kind or not isinstance(key_id, str):
         message = "no token of this kind"
         raise jwt.InvalidTokenError(message)
     found = None
-    if len(key_id) <= _MAX_KEY_ID_CHARACTERS and "\x00" not in key_id:
+    if len(key_id) <= _MAX_KEY_ID_CHARACTERS and key_id.isascii() and key_id.isprintable():
         found = await storage.find_public_key(conn, key_id)
     if found is None:
         message = "unknown key"

@@ -15,7 +15,7 @@ from audience.server import clock
 from audience.server.error_response import add_retry_after, status_of
 from audience.server.keys import DATABASE, SETTINGS
 from audience.server.openapi import described
-from audience.server.request_body import read_json
+from audience.server.request_body import read_form, read_json
 
 _GRANT = "client_credentials"
 _FORM = "application/x-www-form-urlencoded"
@@ -77,7 +77,7 @@ def oauth_failure(status: int, code: str, description: str) -> web.Response:
 async def _read_fields(request: web.Request) -> dict[str, str]:
     given: Any = None
     if request.content_type == _FORM:
-        given = dict(await request.post())
+        given = await read_form(request)
     else:
         given = await read_json(request)
     if not isinstance(given, dict):

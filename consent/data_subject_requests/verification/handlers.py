@@ -13,6 +13,7 @@ from audience.errors import DomainError
 from audience.server import clock
 from audience.server.error_response import add_retry_after, status_of
 from audience.server.keys import DATABASE
+from audience.server.request_body import read_form
 from consent.data_subject_requests.storage import DataSubjectRequest
 from consent.data_subject_requests.texts import best_language, day, known_language, text
 from consent.data_subject_requests.verification.operations import (
@@ -73,8 +74,7 @@ async def confirm_request(request: web.Request) -> web.Response:
     Form fields: code; or action=send_again for a new mail in place of an expired one. 400 wrong
     code, 403 locked, 404 no such link, 410 expired, 429 no further mail.  On repeat: 200.
     """
-    form = await request.post()
-    given = {name: value for name, value in form.items() if isinstance(value, str)}
+    given = await read_form(request)
     link, now = request.match_info["link"], clock.now()
     async with request.app[DATABASE].transaction() as conn:
         if given.get(ACTION) == SEND_AGAIN:
