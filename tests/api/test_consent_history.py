@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import jwt
 import pytest
 
 from audience.apps.deletion import erase_deleted_app
 from audience.server.database import Database, raw
+from consent.decisions.history import storage
 from consent.decisions.history.operations import verify_chain
 from tests.api.test_consent_forms import change_settings, publish
 from tests.conftest import App, Authorized, MakeApp, MakeClient
@@ -195,6 +197,27 @@ async def test_history_is_exported_as_csv_and_json(
     end = {"received_before": "2026-01-01T00:00:00Z", "format": "json"}
     assert await authorized.get(path, params={**query, **end}) == (200, [])
     assert (await authorized.get(path, params={**query, "format": "xml"}))[0] == 400
+
+
+async def test_an_export_that_fails_is_cut_off(
+    authorized: Authorized, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        await new_visitor(app).decide(analytics=1)
+    read = storage.list_decisions
+
+    async def read_once(conn: Any, app_id: str, after: int, _limit: int) -> Any:
+        if after:
+            message = "the disk is full"
+            raise OSError(message)
+        return await read(conn, app_id, after, 2)
+
+    monkeypatch.setattr(storage, "list_decisions", read_once)
+    with pytest.raises(aiohttp.ClientError):
+        await authorized.get(f"{API}/history/export/", params={"website_id": app.app_id})
+    monkeypatch.undo()
+    status, _ = await authorized.get(f"{API}/history/export/", params={"website_id": app.app_id})
+    assert status == 200
 
 
 async def _tamper(app: App, statement: str) -> None:

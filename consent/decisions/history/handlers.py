@@ -1,8 +1,10 @@
 """/api/consents/v1/: decisions and state of one visitor, receipts, export of an app's history."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from audience.public import access_app, caller_of, record_audit_entry
@@ -10,6 +12,7 @@ from audience.server import clock
 from audience.server.database import raw
 from audience.server.json_api import document_of, json_response, read_query, resource
 from audience.server.keys import DATABASE, SETTINGS
+from audience.server.log import describe_error
 from audience.server.openapi import described
 from audience.uuid_text import parse_uuid
 from consent.decisions.chain import Link
@@ -29,6 +32,8 @@ from consent.forms.schemas import AppQuery
 
 DECISION_KIND, STATE_KIND, RECEIPT_KIND = "ConsentDecision", "ConsentState", "ConsentReceipt"
 _EXPORTED_AT_ONCE = 1000
+#: A client that takes nothing for so long has gone, even if its connection has not.
+_STALLED_AFTER_SECONDS = 60
 
 
 @described(query=HistoryQuery, answer=ConsentDecisionAnswer, resource=DECISION_KIND, is_list=True)
@@ -120,6 +125,21 @@ async def export_consent_history(request: web.Request) -> web.StreamResponse:
     )
     response.enable_compression()
     await response.prepare(request)
+    try:
+        await _write_export(request, response, query)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the beginning is sent already
+        # Only a cut connection says that the rest is missing.
+        structlog.get_logger().warning("export failed", error=describe_error(error))
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+async def _write_export(
+    request: web.Request, response: web.StreamResponse, query: dict[str, Any]
+) -> None:
+    """Write every decision, page by page.  Errors: ConnectionResetError when the client went."""
+    is_csv, app_id = query["format"] == CSV, query["website_id"]
     await response.write(csv_head() if is_csv else b"[")
     after, is_first = 0, True
     while True:
@@ -136,12 +156,12 @@ async def export_consent_history(request: web.Request) -> web.StreamResponse:
         ]
         if wanted:
             piece = csv_lines(wanted) if is_csv else json_lines(wanted, is_first=is_first)
-            await response.write(piece)
+            async with asyncio.timeout(_STALLED_AFTER_SECONDS):
+                await response.write(piece)
             is_first = False
     if not is_csv:
         await response.write(b"]\n")
     await response.write_eof()
-    return response
 
 
 def decision_attributes(link: Link) -> dict[str, Any]:
