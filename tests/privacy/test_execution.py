@@ -134,6 +134,7 @@ async def test_a_download_link_works_for_seven_days_and_is_counted(
     link = _link_in(mail)
     for _ in range(2):
         assert (await _download(office, link))[0] == 200
+    assert (await office.service.head(f"/privacy/exports/{link}")).status == 200
     row = await app.rows.fetchrow("SELECT * FROM data_subject_exports")
     assert row["download_count"] == 2
     events = [entry["event"] for entry in (await office.get(request_id))["history"]]

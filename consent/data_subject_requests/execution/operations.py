@@ -201,6 +201,9 @@ def _check(request: DataSubjectRequest, wanted: Mapping[str, Any]) -> None:
     if request.status == lifecycle.DUPLICATE:
         message = "the request is a duplicate: execute the one that leads"
         raise Conflict(message, code="duplicate", path="status")
+    if not proved_identifiers(request, wanted) and request.visitor_id is None:
+        message = "nothing proves whose data it is: confirm identifiers that the team has checked"
+        raise Conflict(message, code="no_identifier", path="confirmed_identifiers")
     corrections = [*wanted["attributes"], *wanted["identifiers"]]
     if request.request_type == CHANGE_DATA and not corrections:
         message = "attributes or identifiers must name what to change"

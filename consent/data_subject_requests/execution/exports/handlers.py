@@ -44,7 +44,10 @@ async def download_by_link(request: web.Request) -> web.StreamResponse:
     async with request.app[DATABASE].transaction() as conn:
         link_hash = hash_of_link(request.match_info["secret"])
         export = await storage.find_export_by_link(conn, link_hash)
-        about = None if export is None else await _open(conn, export, REQUESTER, now)
+        about = None if export is None else await _open(conn, export, now)
+        # Programs that check links in mails ask with HEAD: that is no download.
+        if export is not None and about is not None and request.method != "HEAD":
+            await _count(conn, export, REQUESTER, now)
     if export is None or about is None:
         message = "Not Found: the link is unknown or has expired"
         raise NotFound(message)
@@ -62,7 +65,9 @@ async def download_export(request: web.Request) -> web.StreamResponse:
         found, _ = await access_request(conn, request, is_locked=False)
         export = await storage.find_export(conn, found.app_id, found.request_id)
         if export is not None:
-            about = await _open(conn, export, caller.name, now)
+            about = await _open(conn, export, now)
+        if export is not None and about is not None and request.method != "HEAD":
+            await _count(conn, export, caller.name, now)
             await public.record_audit_entry(
                 conn,
                 caller,
@@ -78,17 +83,22 @@ async def download_export(request: web.Request) -> web.StreamResponse:
     return await _send(request, export, about)
 
 
-async def _open(conn: AsyncConnection, export: Export, actor: str, now: datetime) -> About | None:
-    """What the export says of itself; the download is counted. None when there is none (yet)."""
+async def _open(conn: AsyncConnection, export: Export, now: datetime) -> About | None:
+    """What the export says of itself. None when there is none (yet, or any more)."""
     execution = await executions.find_execution(conn, export.app_id, export.request_id)
     found = await requests.find_request(conn, export.request_id)
     is_done = execution is not None and execution.completed_at is not None
     if found is None or execution is None or not is_done or export.expires_at <= now:
         return None
-    await storage.count_download(conn, export, now)
-    await note_event(conn, found, "downloaded", actor=actor, now=now)
     site = await public.get_app(conn, export.app_id)
     return _about(found, site, execution.completed_at or now)
+
+
+async def _count(conn: AsyncConnection, export: Export, actor: str, now: datetime) -> None:
+    await storage.count_download(conn, export, now)
+    found = await requests.find_request(conn, export.request_id)
+    if found is not None:
+        await note_event(conn, found, "downloaded", actor=actor, now=now)
 
 
 def _about(found: DataSubjectRequest, site: public.App, made_at: datetime) -> About:
@@ -106,6 +116,8 @@ def _about(found: DataSubjectRequest, site: public.App, made_at: datetime) -> Ab
 async def _send(request: web.Request, export: Export, about: About) -> web.StreamResponse:
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     async for piece in make_archive(
         about, lambda name: _parts(request.app[DATABASE], export, name)
     ):
