@@ -17,7 +17,7 @@ from audience.server.database import HeldConnection
 #: Locks are kept this long after a batch, in case the next one needs them again ...
 _LINGER_SECONDS = 0.002
 #: ... but not longer than this without a break ...
-_LONGEST_HOLD_SECONDS = 0.01
+_LONGEST_HOLD_SECONDS = 0.025
 #: ... and not at all for a while after somebody else had them.
 _CONTENDED_SECONDS = 1.0
 

@@ -24,6 +24,12 @@ MAX_WAITING = 10_000
 _LOOK_AFTER_SECONDS = 0.25
 #: Fewer items are never spread over two batches: a batch has costs of its own.
 _SPREAD_FROM = 16
+#: So long it takes to answer a caller and to read its next request, about.
+_SECONDS_PER_CALLER = 50e-6
+#: A flush is long when it takes so many times as long as serving the callers of all items.
+_LONG_FLUSH = 3
+#: Callers that did not come back at once are not waited for in so many batches.
+_NO_GATHERING = 16
 
 
 class _Waiting(Generic[Item, Result]):
@@ -46,6 +52,9 @@ class Batcher(Generic[Item, Result]):
     Under load a batch takes half of the items on their way. So two halves alternate: while one is
     in the database, the callers of the other are answered and send again. All in one batch, the
     process would wait for the database and the database for the process.
+    When a flush takes long beside serving the callers (a slow disk), it is the other way round: all
+    go together, and those that were answered just now are waited for, at most a third of a flush.
+    They would wait for two flushes otherwise.
 
     flush: takes items in arrival order, returns one result or exception per item, in that order; an
     exception it raises itself is every item's. It is never called twice at a time.
@@ -78,6 +87,13 @@ class Batcher(Generic[Item, Result]):
         self._is_watched = False
         self._is_late = False
         self._flush_deadline = math.inf
+        # How long a flush takes; how many items are on their way, until when they may come back.
+        self._flush_seconds = 0.0
+        self._expected = 0
+        self._back_at = 0.0
+        self._gathering: asyncio.Future[None] | None = None
+        #: In so many batches nobody is waited for.
+        self.not_gathering = 0
 
     def submit(self, item: Item, weight: int = 1) -> "asyncio.Future[Result]":
         """The item's result, to be awaited, once the batch it went with is done.
@@ -93,6 +109,8 @@ class Batcher(Generic[Item, Result]):
         self._queue.append(_Waiting(item, weight, answer, loop.time() + ANSWER_WITHIN_SECONDS))
         if self._worker is None:
             self._worker = loop.create_task(self._work())
+        elif self._gathering is not None and len(self._queue) >= self._expected:
+            self._end_gathering()
         if not self._is_watched:
             self._is_watched = True
             loop.call_later(_LOOK_AFTER_SECONDS, self._look)
@@ -132,20 +150,17 @@ class Batcher(Generic[Item, Result]):
 
     async def _work(self) -> None:
         """Flush batch after batch until nothing waits."""
-        answered = 0
         try:
             while self._queue:
-                self._batch = self._take(answered)
-                answered = len(self._batch)
-                if answered == 0:
+                await self._gather()
+                self._batch = self._take()
+                if not self._batch:
                     continue
                 await self._flush_batch(self._batch)
-                size = len(self._batch)
                 if not self._queue:
                     # Nothing is hurried by going on at once: the callers first.
                     await asyncio.sleep(0)
-                    answered = 0
-                self._on_batch(size)
+                self._on_batch(len(self._batch))
                 if self._settle is not None:
                     # What fails here fails again in the next flush, which has callers to tell.
                     with contextlib.suppress(Exception):
@@ -155,6 +170,8 @@ class Batcher(Generic[Item, Result]):
 
     async def _flush_batch(self, batch: list[_Waiting[Item, Result]]) -> None:
         results: Sequence[Result | BaseException]
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         self._flush_deadline = batch[0].deadline
         try:
             results = await self._flush([entry.item for entry in batch])
@@ -167,6 +184,10 @@ class Batcher(Generic[Item, Result]):
             results = [error] * len(batch)
         finally:
             self._flush_deadline, self._is_late = math.inf, False
+        now = loop.time()
+        self._flush_seconds = (self._flush_seconds + now - started) / 2
+        self._expected = len(self._queue) + len(batch)
+        self._back_at = now + self._flush_seconds / _LONG_FLUSH
         for entry, result in zip(batch, results, strict=True):
             if entry.answer.cancelled():
                 continue
@@ -175,11 +196,38 @@ class Batcher(Generic[Item, Result]):
             else:
                 entry.answer.set_result(result)
 
-    def _take(self, answered: int) -> list[_Waiting[Item, Result]]:
-        """The next batch; answered: how many items were answered just now, whose callers return."""
+    def _is_long(self) -> bool:
+        """Whether a flush takes long beside serving the callers of all items on their way."""
+        return self._flush_seconds > _LONG_FLUSH * _SECONDS_PER_CALLER * self._expected
+
+    async def _gather(self) -> None:
+        """Before a long flush, wait a moment for the callers that were answered just now."""
+        loop = asyncio.get_running_loop()
+        waiting, seconds = len(self._queue), self._back_at - loop.time()
+        if waiting >= self._expected or seconds <= 0 or not self._is_long():
+            return
+        if self.not_gathering > 0:
+            self.not_gathering -= 1
+            return
+        self._gathering = loop.create_future()
+        timer = loop.call_later(seconds, self._end_gathering)
+        try:
+            await self._gathering
+        finally:
+            self._gathering = None
+            timer.cancel()
+        if len(self._queue) - waiting < (self._expected - waiting) / 2:
+            self.not_gathering = _NO_GATHERING
+
+    def _end_gathering(self) -> None:
+        if self._gathering is not None and not self._gathering.done():
+            self._gathering.set_result(None)
+
+    def _take(self) -> list[_Waiting[Item, Result]]:
         batch: list[_Waiting[Item, Result]] = []
         weight = 0
-        most = max(_SPREAD_FROM, (len(self._queue) + answered + 1) // 2)
+        on_their_way = max(len(self._queue), self._expected)
+        most = len(self._queue) if self._is_long() else max(_SPREAD_FROM, (on_their_way + 1) // 2)
         while self._queue and len(batch) < most:
             if batch and weight + self._queue[0].weight > self._max_weight:
                 break

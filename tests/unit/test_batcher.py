@@ -155,3 +155,39 @@ async def test_few_items_go_together() -> None:
     subject = Batcher[int, int](store.flush, max_weight=1000)
     await asyncio.gather(*(subject.submit(number) for number in range(20, 36)))
     assert [len(batch) for batch in store.batches] == [16]
+
+
+class SlowStore(Store):
+    """A flush that takes its time."""
+
+    async def flush(self, items: Sequence[int]) -> list[int | BaseException]:
+        await asyncio.sleep(0.02)
+        return await super().flush(items)
+
+
+async def test_callers_of_a_slow_flush_go_together() -> None:
+    store = SlowStore()
+    subject = Batcher[int, int](store.flush, max_weight=1000)
+
+    async def client(number: int) -> None:
+        # Half of them begin while the first batch is in the database.
+        await asyncio.sleep(0.01 * (number % 2))
+        for _ in range(10):
+            await subject.submit(number)
+
+    await asyncio.gather(*(client(number) for number in range(100, 140)))
+    sizes = [len(batch) for batch in store.batches]
+    assert sum(sizes) == 400
+    assert set(sizes[1:-1]) == {40}
+
+
+async def test_callers_that_do_not_return_are_not_waited_for() -> None:
+    store = SlowStore()
+    subject = Batcher[int, int](store.flush, max_weight=1000)
+    answers = []
+    for number in range(100, 130):
+        answers.append(subject.submit(number))
+        await asyncio.sleep(0.005)
+    await asyncio.gather(*answers)
+    assert subject.not_gathering > 0
+    assert sum(len(batch) for batch in store.batches) == 30
