@@ -19,7 +19,7 @@ from consent.serve import run_service
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="audience-consent", prog_name="audience-consent")
 def main() -> None:
-    r"""The audience manager and consent service: one process, one PostgreSQL.
+    """The audience manager and consent service: one process, one PostgreSQL.
 
     \b
     Start it:          audience-consent serve
@@ -31,8 +31,9 @@ def main() -> None:
 
     Settings come from the environment: DATABASE_URL (unset: an embedded PostgreSQL in DATA_DIR),
     DATA_DIR, HOST, PORT, WORKERS, ROOT_PATH, LOG_LEVEL, LOG_FORMAT, ALLOW_TEST_EMAILS,
-    TOKEN_ISSUER, COLLECT_PER_MINUTE, TRUSTED_PROXIES.
-    """
+    TOKEN_ISSUER, COLLECT_PER_MINUTE, TRUSTED_PROXIES, PUBLIC_URL, SMTP_URL, MAIL_FROM,
+    ALLOW_PRIVATE_CALLBACKS. README.md explains each.
+    """  # noqa: D301 - click wants the character of the escape, which keeps lines as they are
 
 
 @main.command()

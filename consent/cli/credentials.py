@@ -28,13 +28,13 @@ def credentials() -> None:
     help="What it may do; give it several times. write includes read, admin includes all.",
 )
 def credentials_create(name: str, organization: str, scopes: tuple[str, ...]) -> None:
-    r"""Make a credential and print {"client_id", "client_secret"}: the secret is shown only now.
+    """Make a credential and print {"client_id", "client_secret"}: the secret is shown only now.
 
     \b
     Get a token with it:
       curl -X POST http://127.0.0.1:8080/auth/token -H 'Content-Type: application/json' \\
         -d '{"grant_type": "client_credentials", "client_id": "...", "client_secret": "..."}'
-    """
+    """  # noqa: D301 - click wants the character of the escape, which keeps lines as they are
     made = in_transaction(
         lambda conn: public.create_credential(
             conn,
