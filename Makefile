@@ -29,7 +29,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@touch $@
 
 serve: $(VENV)/.installed ## run the service with its own PostgreSQL; Ctrl-C stops both
-	@PORT=$(PORT) DATA_DIR=$(DATA_DIR) exec $(BIN)/audience-consent serve --demo
+	@PORT='$(PORT)' DATA_DIR='$(DATA_DIR)' exec $(BIN)/audience-consent serve --demo
 
 test: $(VENV)/.installed-dev ## run all tests
 	@$(BIN)/python -m pytest
