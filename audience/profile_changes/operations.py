@@ -12,7 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.attributes import storage as attribute_storage
 from audience.audiences.memberships.decide import Differences, decide_all
-from audience.audiences.memberships.storage import save_memberships, touch_profiles_and_save
+from audience.audiences.memberships.storage import (
+    load_member_since,
+    save_memberships,
+    touch_profiles_and_save,
+)
 from audience.errors import DomainError, Forbidden, Invalid
 from audience.profile_changes import storage
 from audience.profile_changes.admission import admit
@@ -156,6 +160,8 @@ async def _save(conn: asyncpg.Connection, changes: dict[str, _AppChange], now: d
     """As `save.save_changes`, for several apps, with what is loaded already."""
     for app_id, change in changes.items():
         await apply_visitor_consents(conn, app_id, change.profiles)
+        if change.app.audiences is not None:
+            await load_member_since(conn, app_id, change.profiles, change.app.before)
     await profile_storage.touch_profiles(conn, _sets(changes))
     for app_id, change in changes.items():
         if change.types.new:

@@ -31,6 +31,7 @@ async def save_changes(
         ids = profiles.changed_profile_ids | profiles.touched_profile_ids
         ids |= profiles.absorbed_profile_ids
         before = await membership_storage.get_before(conn, app_id, ids)
+        await membership_storage.load_member_since(conn, app_id, profiles, before)
     await profile_storage.touch_profiles(conn, {app_id: profiles})
     await profile_storage.save_profile_set(conn, app_id, profiles, now)
     if audiences is not None:

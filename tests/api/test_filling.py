@@ -198,7 +198,7 @@ async def test_a_fill_hurries_only_while_nobody_waits(
 ) -> None:
     await audiences.create(GOLD)
     assert await app.count("profiles") == crowd
-    rests = []
+    rests: list[float] = []
     sleep = asyncio.sleep
 
     async def note(seconds: float) -> None:
@@ -207,6 +207,7 @@ async def test_a_fill_hurries_only_while_nobody_waits(
 
     monkeypatch.setattr(jobs.asyncio, "sleep", note)
     assert await _step(audiences)
+    assert set(rests) == {0}
     fill = jobs.fill_next_part
 
     async def fill_while_a_writer_waits(*arguments: Any) -> bool:
@@ -221,7 +222,7 @@ async def test_a_fill_hurries_only_while_nobody_waits(
     monkeypatch.setattr(jobs, "fill_next_part", fill_while_a_writer_waits)
     assert await _step(audiences)
     assert await writes[0] == (204, "")
-    assert rests[0] == 0 < rests[1]
+    assert max(rests) > 0
 
 
 async def test_a_definition_may_be_deleted_while_it_is_filled(

@@ -113,6 +113,25 @@ async def test_a_merge_decides_anew_and_the_absorbed_profile_leaves(
     assert await app.count("audience_members") == 1
 
 
+async def test_a_merge_keeps_since_when_somebody_is_a_member(
+    app: App, audiences: Audiences
+) -> None:
+    await audiences.create(GOLD)
+    await audiences.create(leaf("exists", field_type="profile", name="created_at"))
+    await _write(app, VISITOR, plan="gold")
+    since = "SELECT member_since FROM audience_members ORDER BY member_since"
+    first = [row[0] for row in await app.rows.fetch(since)]
+    # The older profile survives, and was a member of one of the two.
+    await app.write({"user_id": "m"})
+    await app.rows.execute("UPDATE profiles SET created_at = '2020-01-01' WHERE user_id = 'm'")
+    await app.write({"user_id": "m", "analytics_visitor_id": VISITOR})
+    assert await app.count("profiles") == 1
+    merged = [row[0] for row in await app.rows.fetch(since)]
+    assert len(merged) == 2
+    assert merged[0] == first[0]
+    assert merged[1] > first[1]
+
+
 async def test_audiences_may_ask_about_each_other(app: App, audiences: Audiences) -> None:
     gold = await audiences.create(GOLD)
 

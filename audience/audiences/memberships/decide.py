@@ -25,6 +25,7 @@ class Before:
     may change by time. attributes: None when they are not known; then every audience is evaluated.
     carried: {audience_id: last matching update} of profiles that were merged into this one.
     forgotten: audiences in which nobody stays for having matched an earlier definition.
+    member_since: {audience_id: since when}, only of absorbed profiles and of who absorbed them.
     """
 
     updated_at: datetime
@@ -33,14 +34,19 @@ class Before:
     attributes: Mapping[str, Any] | None = None
     carried: dict[str, datetime] = field(default_factory=dict)
     forgotten: frozenset[str] = frozenset()
+    member_since: dict[str, datetime] = field(default_factory=dict)
 
 
 class Kept(NamedTuple):
-    """A membership to store: a new one, or one whose matched_at is another now."""
+    """A membership to store: a new one, or one whose matched_at is another now.
+
+    member_since: of a new one that a merge brought along; None for now.
+    """
 
     audience_id: str
     profile_id: str
-    matched_at: datetime | None
+    matched_at: datetime | None = None
+    member_since: datetime | None = None
 
 
 class Ended(NamedTuple):
@@ -122,7 +128,8 @@ def _decide_static(audiences: AudienceSet, change: Change) -> dict[str, bool]:
         flipped ^= bit
         audience_id = audiences.static_ids[bit.bit_length() - 1]
         if matches & bit:
-            differences.kept.append(Kept(audience_id, profile.profile_id, None))
+            since = before.member_since.get(audience_id)
+            differences.kept.append(Kept(audience_id, profile.profile_id, None, since))
         else:
             differences.ended.append(Ended(audience_id, profile.profile_id))
     return {
@@ -154,6 +161,10 @@ def decide_all(
 
 
 def _carry_over(absorbed: Before, survivor: Before, audiences: AudienceSet) -> None:
+    """What a member the absorbed profile was: since when, and until when it would have stayed."""
+    for audience_id, since in absorbed.member_since.items():
+        known_since = survivor.member_since.get(audience_id, since)
+        survivor.member_since[audience_id] = min(known_since, since)
     for audience in audiences.durations:
         matched_at = last_match(absorbed, audience.audience_id)
         if matched_at is not None:
@@ -185,7 +196,8 @@ def evaluate_audiences(
             is_member, changes_at = _with_duration(audience, change, (is_member, changes_at))
         elif is_member != (audience_id in stored):
             if is_member:
-                differences.kept.append(Kept(audience_id, profile.profile_id, None))
+                since = before.member_since.get(audience_id)
+                differences.kept.append(Kept(audience_id, profile.profile_id, None, since))
             else:
                 differences.ended.append(Ended(audience_id, profile.profile_id))
         if audience.is_asked_about:
@@ -227,7 +239,8 @@ def _with_duration(
     until = None if last is None else last + audience.duration
     if until is not None and change.now < until:
         if before.memberships.get(audience_id, _MISSING) != matched_at:
-            change.differences.kept.append(Kept(audience_id, profile.profile_id, matched_at))
+            since = before.member_since.get(audience_id)
+            change.differences.kept.append(Kept(audience_id, profile.profile_id, matched_at, since))
         return True, until if changes_at is None else min(until, changes_at)
     if audience_id in before.memberships:
         change.differences.ended.append(Ended(audience_id, profile.profile_id))

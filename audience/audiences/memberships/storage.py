@@ -44,18 +44,24 @@ LEFT JOIN LATERAL (
 """
 
 
+LIST_MEMBER_SINCE = """
+SELECT m.profile_id::text, m.audience_id::text, m.member_since FROM audience_members m
+WHERE m.app_id = $1 AND m.profile_id = ANY($2)
+"""
+
+
 def _saving(first: int) -> str:
     """The beginning of a statement that stores differences; 12 parameters from `first` on."""
-    (app, audience, profile, matched, now, gone_app, gone_audience, gone_profile) = (
+    (app, audience, profile, matched, since, gone_app, gone_audience, gone_profile) = (
         f"${first + position}" for position in range(8)
     )
     due_app, due_profile, due_at, undue = (f"${first + position}" for position in range(8, 12))
     return f"""
 WITH kept AS (
     INSERT INTO audience_members (app_id, audience_id, profile_id, member_since, matched_at)
-    SELECT app_id, audience_id, profile_id, {now}, matched_at
-    FROM unnest({app}::uuid[], {audience}::uuid[], {profile}::uuid[], {matched}::timestamptz[])
-        AS member(app_id, audience_id, profile_id, matched_at)
+    SELECT app_id, audience_id, profile_id, member_since, matched_at
+    FROM unnest({app}::uuid[], {audience}::uuid[], {profile}::uuid[], {matched}::timestamptz[],
+        {since}::timestamptz[]) AS member(app_id, audience_id, profile_id, matched_at, member_since)
     ON CONFLICT (app_id, audience_id, profile_id) DO UPDATE SET matched_at = excluded.matched_at
 ), ended AS (
     DELETE FROM audience_members m
@@ -119,6 +125,21 @@ def memberships_of(
     return dict(zip(audience_ids, matched_at, strict=True))
 
 
+async def load_member_since(
+    conn: asyncpg.Connection, app_id: str, profiles: ProfileSet, before: Mapping[str, Before]
+) -> None:
+    """Note since when absorbed profiles were members; no statement when none was absorbed.
+
+    To be called before the profiles are saved: their memberships go with them.
+    """
+    if not profiles.absorbed_profile_ids:
+        return
+    absorbed = sorted(profiles.absorbed_profile_ids)
+    for profile_id, audience_id, since in await conn.fetch(LIST_MEMBER_SINCE, app_id, absorbed):
+        if profile_id in before:
+            before[profile_id].member_since[audience_id] = since
+
+
 async def save_memberships(
     conn: asyncpg.Connection, differences: Mapping[str, Differences], now: datetime
 ) -> None:
@@ -151,7 +172,7 @@ def _columns(differences: Mapping[str, Differences], now: datetime) -> list[Any]
     due = [(app_id, *row) for app_id, found in differences.items() for row in found.due]
     return [
         *([row[column] for row in kept] for column in range(4)),
-        now,
+        [row[4] or now for row in kept],
         *([row[column] for row in ended] for column in range(3)),
         *([row[column] for row in due] for column in range(3)),
         [row[2] is None for row in due],
