@@ -174,6 +174,17 @@ async def test_another_organization_reads_nothing(make_client: MakeClient, app: 
         assert (await foreign.get(f"{API}/{path}/", params=query))[0] == 404
 
 
+@pytest.mark.parametrize("start", list("=+-@\t\n\uff1d\uff0b\uff0d\uff20"))
+async def test_host_name_is_no_formula_for_a_spreadsheet(
+    authorized: Authorized, app: App, start: str
+) -> None:
+    await new_visitor(app).decide(analytics=1, hostname=f"{start}cmd()")
+    path, query = f"{API}/history/export/", {"website_id": app.app_id}
+    _, text = await authorized.get(path, params=query)
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["hostname"] == f"'{start}cmd()"
+
+
 async def test_history_is_exported_as_csv_and_json(
     authorized: Authorized, app: App, make_app: MakeApp
 ) -> None:

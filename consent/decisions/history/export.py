@@ -30,7 +30,7 @@ _COLUMNS = (
 _STATUS_COLUMNS = CONSENT_TYPES
 _TEXT_COLUMNS = tuple(f"{name}_history_id" for name in ("intro", *CONSENT_TYPES))
 #: What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def csv_head() -> bytes:
