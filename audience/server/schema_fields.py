@@ -38,9 +38,10 @@ class Moment(fields.Field[datetime]):
             raise ValidationError(message)
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError):
+            # OverflowError: at an end of the calendar that lies beyond it in UTC.
             raise ValidationError(message) from None
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 class QueryInteger(fields.Integer):

@@ -192,12 +192,14 @@ def _decided_at(value: object) -> datetime | None:
     moment = None
     if isinstance(value, str) and len(value) <= len("2026-11-25T10:00:00.000000000+00:00"):
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+            given = datetime.fromisoformat(value)
+            moment = None if given.tzinfo is None else given.astimezone(UTC)
+        except (ValueError, OverflowError):
+            # OverflowError: the last day of the calendar, which is over in UTC.
             moment = None
-    if moment is None or moment.tzinfo is None or moment.year < _MIN_YEAR:
+    if moment is None or moment.year < _MIN_YEAR:
         _refuse("decidedAt", "must be a moment like 2026-11-25T10:00:00.000Z")
-    return moment.astimezone(UTC)
+    return moment
 
 
 def _choice(body: dict[str, Any], name: str, choices: tuple[Any, ...]) -> Any:

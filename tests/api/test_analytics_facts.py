@@ -189,6 +189,7 @@ async def test_times_are_read_with_and_without_offset(app: App, authorized: Auth
         ({"user_id": "x" * 513}, "/1/user_id"),
         ({"occurred_at": "yesterday"}, "/1/occurred_at"),
         ({"occurred_at": 1767225600}, "/1/occurred_at"),
+        ({"occurred_at": "0001-01-01T00:00:00+14:00"}, "/1/occurred_at"),
         (
             {"occurred_at": (datetime.now(UTC) + timedelta(days=1)).isoformat()},
             "/1/occurred_at",

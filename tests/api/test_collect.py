@@ -228,6 +228,7 @@ async def test_what_pages_send_besides_numbers(
         ({"decidedAt": "yesterday"}, "decidedAt must be a moment"),
         ({"decidedAt": "2026-01-01T00:00:00"}, "decidedAt must be a moment"),
         ({"decidedAt": 5}, "decidedAt must be a moment"),
+        ({"decidedAt": "9999-12-31T23:59:59-14:00"}, "decidedAt must be a moment"),
         ({"method": "magic"}, "method must be one of agree_all"),
         ({"source": 4}, "source must be one of 1, 2, 3"),
         ({"source": True}, "source must be one of 1, 2, 3"),

@@ -182,6 +182,7 @@ async def test_identities_become_identifiers(office: Office) -> None:
         ({"subject_request_type": ["access"]}, "subject_request_type must be"),
         ({"regulation": "lgpd"}, "regulation must be one of gdpr, ccpa"),
         ({"submitted_time": "yesterday"}, "submitted_time must be"),
+        ({"submitted_time": "9999-12-31T23:59:59-14:00"}, "submitted_time must be a time"),
         ({"submitted_time": "2001-01-01T00:00:00Z"}, "submitted_time must be within"),
         ({"submitted_time": "2999-01-01T00:00:00Z"}, "submitted_time must be within"),
         ({"subject_identities": []}, "subject_identities must be a list"),

@@ -189,12 +189,13 @@ def _moment(value: object) -> datetime:
     moment = None
     if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+            given = datetime.fromisoformat(value)
+            moment = given.replace(tzinfo=given.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError):
             moment = None
     if moment is None:
         raise _invalid("submitted_time", "must be a time like 2026-01-31T12:30:00Z")
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment
 
 
 def _invalid(path: str, problem: str) -> Invalid:
