@@ -40,6 +40,7 @@ async def hold_collects(app: web.Application) -> AsyncIterator[None]:
         on_batch=metrics.BATCH_SIZE.labels("collects").observe,
         settle=writer.settle,
     )
+    writer.take_also = app[_COLLECTS].take_also
     yield
     await app[_COLLECTS].close()
     await writer.close()

@@ -136,6 +136,15 @@ class Loaded:
     hostnames: set[tuple[str, str]] = field(default_factory=set)
     held_visitor_ids: set[tuple[str, str]] = field(default_factory=set)
 
+    def add(self, other: "Loaded") -> None:
+        """Take what was read for further requests, under the same locks."""
+        self.apps |= other.apps
+        self.visitors |= other.visitors
+        self.decision_ids |= other.decision_ids
+        self.history_ids |= other.history_ids
+        self.hostnames |= other.hostnames
+        self.held_visitor_ids |= other.held_visitor_ids
+
 
 def consent_lock_key(app_id: str) -> int:
     """The advisory lock of the app's consents, another one than that of its profiles."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
@@ -42,6 +42,8 @@ class CollectWriter:
         self._contended_until = 0.0
         self._release: asyncio.TimerHandle | None = None
         self._releasing: asyncio.Task[None] | None = None
+        #: Asked for requests that arrived while the batch was read (`Batcher.take_also`).
+        self.take_also: Callable[[Callable[[Collect], bool]], list[Collect]] = lambda _fits: []
 
     async def write(self, items: Sequence[Collect]) -> list[CollectResult | BaseException]:
         """Write the requests in one transaction; if that fails, each in its own.
@@ -51,15 +53,21 @@ class CollectWriter:
         """
         if self._release is not None:
             self._release.cancel()
+        everything = list(items)
         async with self._mutex:
             try:
-                return [*await self._write(items)]
+                return [*await self._write(everything, self._take_also)]
             except Unavailable:
                 raise
             except Exception as error:
-                if len(items) == 1:
+                if len(everything) == 1:
                     raise
-                return [await self._write_alone(item, error) for item in items]
+                return [await self._write_alone(item, error) for item in everything]
+
+    def _take_also(self) -> list[Collect]:
+        """Requests that arrived since and need no lock that is not held."""
+        locked = set(self._locked)
+        return self.take_also(lambda item: set(lock_keys([item])) <= locked)
 
     async def settle(self) -> None:
         """Release the locks now or in a moment; after the answers of a batch are on their way."""
@@ -95,17 +103,32 @@ class CollectWriter:
 
     async def _write_alone(self, item: Collect, error: Exception) -> CollectResult | BaseException:
         try:
-            (result,) = await self._write([item])
+            (result,) = await self._write([item], list)
         except Exception as alone:  # noqa: BLE001 - this request's own answer
             alone.__context__ = error
             return alone
         return result
 
-    async def _write(self, items: Sequence[Collect]) -> list[CollectResult]:
+    async def _write(
+        self, items: list[Collect], take_also: Callable[[], list[Collect]]
+    ) -> list[CollectResult]:
+        """Write the requests; those that join on the way are added to `items`."""
         counts = Counts()
+
+        def join() -> list[Collect]:
+            late = take_also()
+            joined.extend(late)
+            return late
+
+        joined: list[Collect] = []
         async with self._held.use() as conn:
             await self._lock(conn, lock_keys(items))
-            results = await collect_batch(conn, items, self._known, clock.now, counts)
+            try:
+                results = await collect_batch(
+                    conn, tuple(items), self._known, clock.now, counts, join
+                )
+            finally:
+                items += joined
         DECISIONS.inc(counts.decisions)
         REPETITIONS.inc(counts.repetitions)
         return results
