@@ -388,7 +388,11 @@ def test_history_has_thirty_days_and_none_before_the_audience_was_made() -> None
     assert history[-6] == {"date": "2026-03-26", "count": 94}
     young = _audience(datetime(2026, 3, 30, 23, 59, tzinfo=UTC))
     assert history_of(young, {}, 7, today) == [{"date": "2026-03-31", "count": 7}]
-    assert history_of(young, {today: 5}, 7, today) == [{"date": "2026-03-31", "count": 5}]
+    # The day on which it was made has the count at its end, once that is known.
+    assert history_of(young, {today: 5}, 7, today) == [
+        {"date": "2026-03-30", "count": 5},
+        {"date": "2026-03-31", "count": 5},
+    ]
     deleted = replace(old, is_deleted=True, updated_at=datetime(2026, 3, 29, tzinfo=UTC))
     history = history_of(deleted, {date(2026, 3, 28): 9, date(2026, 3, 29): 8}, 0, today)
     assert [row["count"] for row in history] == [9, 8, 0, 0]

@@ -61,19 +61,22 @@ def history_of(
 
     snapshots: {day: members at its beginning}, older days included. A day on which the service did
     not run has the count of the day before: nobody joined then. Today without a snapshot has the
-    count of now; days before the audience was made are left out, after it was deleted nobody is a
-    member.  Source: contract D3.1a.
+    count of now. The day on which the audience was made has no beginning: it has the count at its
+    end. Days before are left out, after it was deleted nobody is a member.
+    Source: contract D3.1a.
     """
     first = today - timedelta(days=HISTORY_DAYS - 1)
     known = [day for day in snapshots if day < first]
     last = snapshots[max(known)] if known else None
-    history = []
+    made_on, history = audience.created_at.date(), []
+    if snapshots and made_on < min(snapshots):
+        snapshots = {**snapshots, made_on: snapshots[min(snapshots)]}
     for number in range(HISTORY_DAYS):
         day = first + timedelta(days=number)
         last = snapshots.get(day, last)
         if audience.is_deleted and day > audience.updated_at.date():
             last = 0
         shown = count if day == today and day not in snapshots else last
-        if shown is not None and day >= audience.created_at.date():
+        if shown is not None and day >= made_on:
             history.append({"date": day.isoformat(), "count": shown})
     return history
