@@ -69,17 +69,17 @@ class Operation:
         query = {} if "/requests" in self.path else {"website_id": ids.app}
         return self.path.format(**vars(ids)), query | self.query(ids)
 
-    async def send(self, client: Authorized, ids: Ids) -> tuple[int, Any]:
+    async def send(self, client: Authorized, ids: Ids, **headers: str) -> tuple[int, Any]:
         """Status and body of the answer."""
         path, query = self.url(ids)
         options: dict[str, Any] = {}
         if self.body is not None:
             body = self.body(ids)
-            options = {"data": body} if isinstance(body, str) else {"json": body}
-            options["headers"] = {
-                "Content-Type": "text/csv" if isinstance(body, str) else "application/json"
-            }
-        return await client.request(self.method, path, params=query, **options)
+            is_csv = isinstance(body, str)
+            options["data"] = body if is_csv else json.dumps(body)
+            kind = "text/csv" if is_csv else headers.get("Content-Type", "application/json")
+            headers = {**headers, "Content-Type": kind}
+        return await client.request(self.method, path, params=query, headers=headers, **options)
 
 
 def _resource(kind: str, **attributes: Any) -> Callable[[Ids], Any]:

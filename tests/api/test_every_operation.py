@@ -73,6 +73,16 @@ async def test_writes_and_reads_of_persons_leave_an_audit_row_and_others_none(
     assert not wrong
 
 
+async def test_json_api_content_type_and_any_slashes_will_do(app: App, client: Authorized) -> None:
+    ids = await make_world(app, client)
+    json_api = dict.fromkeys(("Content-Type", "Accept"), "application/vnd.api+json")
+    for name, operation in OPERATIONS.items():
+        bare = operation.path.rstrip("/")
+        path = f"/{bare}" if operation.path.endswith("/") else f"{bare.replace('/v1', '//v1')}/"
+        answer = await replace(operation, path=path).send(client, ids, **json_api)
+        assert answer[0] == operation.expected, (name, answer)
+
+
 async def test_app_of_another_organization_answers_like_one_that_does_not_exist(
     app: App, client: Authorized, make_client: MakeClient
 ) -> None:
