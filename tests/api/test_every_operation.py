@@ -4,10 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient
 
+from audience.server.settings import Settings
+from consent.app import create_app
 from tests.api.every_operation import MARKERS, OPERATIONS, Ids, make_world, without_ids
 from tests.api.test_access import ALL_PERMISSIONS
-from tests.conftest import App, Authorized, MakeClient
+from tests.conftest import App, Authorized, MakeClient, serve_in_test
 from tests.data_subjects import Office
 
 #: Neither write nor read what is about persons; all others must leave a row in the audit log.
@@ -81,6 +84,37 @@ async def test_json_api_content_type_and_any_slashes_will_do(app: App, client: A
         path = f"/{bare}" if operation.path.endswith("/") else f"{bare.replace('/v1', '//v1')}/"
         answer = await replace(operation, path=path).send(client, ids, **json_api)
         assert answer[0] == operation.expected, (name, answer)
+
+
+async def test_every_operation_is_also_below_a_root_path(
+    app: App, client: Authorized, database_url: str
+) -> None:
+    ids = await make_world(app, client)
+    below = create_app(Settings(root_path="/piwik"), database_url, with_jobs=False)
+    async with TestClient(serve_in_test(below)) as service:
+        for name, operation in OPERATIONS.items():
+            there = replace(operation, path=f"/piwik{operation.path}")
+            nobody = await service.request(there.method, there.url(ids)[0])
+            assert nobody.status == 401, name
+            assert nobody.content_type == "application/json", name
+            assert "Access-Control-Allow-Origin" not in nobody.headers, name
+            answer = await there.send(Authorized(service, client.token), ids)
+            assert answer[0] == operation.expected, (name, answer)
+            assert (await operation.send(Authorized(service, client.token), ids))[0] == 404, name
+
+
+async def test_other_sites_may_not_use_an_operation(app: App) -> None:
+    asked = {
+        "Origin": "https://elsewhere.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    for name, operation in OPERATIONS.items():
+        path = operation.url(Ids.unknown())[0]
+        for one in (path, f"/{path}", path.replace("/v1", "//v1")):
+            answer = await app.service.options(one, headers=asked, allow_redirects=False)
+            granted = [header for header in answer.headers if header.startswith("Access-Control")]
+            assert granted == [], (name, one)
 
 
 async def test_app_of_another_organization_answers_like_one_that_does_not_exist(
