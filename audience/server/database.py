@@ -35,6 +35,11 @@ CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     asyncpg.InternalClientError,
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
+    # Deadlocks and the like, no memory or disk left, failing disks: the same may work later. The
+    # locks of a session outlive such an error, so the connection must go.
+    asyncpg.TransactionRollbackError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidPasswordError,
     asyncpg.InvalidCatalogNameError,
