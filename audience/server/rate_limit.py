@@ -1,11 +1,15 @@
 """Limits per caller, kept in memory only and forgotten as soon as they matter no more."""
 
 from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address
 
 from aiohttp import web
 
 from audience.errors import TooManyRequests
 
+#: Of an IPv6 address this much is the network's; the rest its owner may choose, each time anew.
+_NETWORK_BITS = 64
 #: Callers remembered at once; past it the longest-known ones are forgotten.
 _MAX_CALLERS = 100_000
 
@@ -49,7 +53,7 @@ class RateLimit:
 
 
 def client_address(request: web.Request, trusted_proxies: int) -> str:
-    """The address that a request comes from.
+    """The address that a request comes from; of an IPv6 one its network of 64 bits.
 
     trusted_proxies: how many proxies of our own stand in front; each adds the address it was asked
     from to X-Forwarded-For. What stands further left there anybody may have written.
@@ -58,5 +62,19 @@ def client_address(request: web.Request, trusted_proxies: int) -> str:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
         addresses = [part.strip() for part in forwarded.split(",") if part.strip()]
         if addresses:
-            return addresses[-min(trusted_proxies, len(addresses))][:64]
-    return request.remote or ""
+            return _caller(addresses[-min(trusted_proxies, len(addresses))][:64])
+    return _caller(request.remote or "")
+
+
+@lru_cache(maxsize=4096)
+def _caller(address: str) -> str:
+    """Who counts as one caller."""
+    if ":" not in address:
+        return address
+    try:
+        whole = IPv6Address(address.partition("%")[0].strip("[]"))
+    except ValueError:
+        return address
+    if whole.ipv4_mapped is not None:
+        return str(whole.ipv4_mapped)
+    return str(IPv6Address(int(whole) >> _NETWORK_BITS << _NETWORK_BITS))

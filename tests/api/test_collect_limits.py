@@ -194,6 +194,23 @@ async def test_behind_a_proxy_the_callers_address_counts(
     assert [first.status, second.status] == [204, 429]
 
 
+async def test_addresses_of_one_ipv6_network_are_one_caller(
+    app: App, make_service: MakeService
+) -> None:
+    service = await make_service(collect_per_minute=1, trusted_proxies=1)
+
+    async def status(forwarded: str) -> int:
+        headers = {"X-Forwarded-For": forwarded}
+        answer = await service.post("/consent/collect", data=_body(app), headers=headers)
+        return answer.status
+
+    assert [await status("2001:db8:1:2::1"), await status("2001:db8:1:3::1")] == [204, 204]
+    assert await status("2001:db8:1:2:ffff::9") == 429
+    # Addresses of IPv4 in the form of IPv6 are no network.
+    assert [await status("::ffff:198.51.100.1"), await status("::ffff:198.51.100.2")] == [204, 204]
+    assert [await status("198.51.100.1"), await status("not:an:address")] == [429, 204]
+
+
 async def test_an_outage_is_503_and_the_service_recovers(
     app: App, make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
