@@ -32,6 +32,7 @@ from consent.forms.container import (
     container_script,
     templates,
 )
+from consent.forms.texts import LANGUAGE_NAMES
 
 _JAVASCRIPT = "application/javascript; charset=utf-8"
 _JSON = "application/json; charset=utf-8"
@@ -41,6 +42,7 @@ _CACHE_CONTROL = "public, max-age=60, must-revalidate"
 _KEPT_SECONDS = 5.0
 _MAX_KEPT = 2000
 _DATA_LAYER_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,63}")
+_UNKNOWN_LANGUAGE = "?"
 _NOSCRIPT = "<!doctype html><meta charset=utf-8><title>No script</title>"
 
 #: Makes the text of an answer.
@@ -179,7 +181,10 @@ async def show_gpc(request: web.Request) -> web.Response:
 
 async def _show_templates(request: web.Request, kind: str, keys: tuple[str, ...]) -> web.Response:
     app_id = _app_id(request)
-    asked = request.query.get("language", "")[:20]
+    asked = request.query.get("language", "")
+    if asked and asked not in LANGUAGE_NAMES:
+        # All unknown ones get the default's: one answer to keep, not one for each word.
+        asked = _UNKNOWN_LANGUAGE
 
     async def make(conn: AsyncConnection) -> str:
         form = await operations.show_form(conn, app_id, clock.now())

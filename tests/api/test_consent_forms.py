@@ -4,11 +4,14 @@ import gzip
 import hashlib
 import json
 import re
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from consent.forms import operations
 from consent.forms.texts import TEXT_SLOTS, ready_made_texts
 from tests.conftest import App, Authorized, MakeApp, MakeClient
 from tests.consents import ALL_TYPES, history, new_visitor
@@ -336,6 +339,23 @@ async def test_templates_of_one_language_or_of_all(authorized: Authorized, app: 
     assert (await _templates(app, language="it"))["reminder_widget"].keys() == {"fr"}
     widgets = await _templates(app, "privacy-widgets", language="de")
     assert widgets.keys() == {key for key in keys if "request" in key or key.endswith("link")}
+
+
+async def test_languages_that_nobody_knows_are_one_answer_that_is_made_once(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    show_form = operations.show_form
+
+    async def show(conn: AsyncConnection, app_id: str, now: datetime) -> operations.Form:
+        made.append(app_id)
+        return await show_form(conn, app_id, now)
+
+    monkeypatch.setattr(operations, "show_form", show)
+    answers = [await _templates(app, language=word) for word in ("xx", "x" * 500, "?")]
+    assert answers == [answers[0]] * 3
+    assert answers[0]["reminder_widget"].keys() == {"en"}
+    assert made == [app.app_id]
 
 
 async def test_an_app_with_its_own_form_gets_the_script_without_one(
