@@ -21,8 +21,9 @@ async def find_profile_documents(
     """
     identifier = parse_identifier(identifier_name, value)
     if identifier is None:
-        expected = "16 hex digits" if identifier_name == ANALYTICS_VISITOR_ID else "not be empty"
-        message = f"value must be {expected} for the identifier {identifier_name}"
+        is_visitor = identifier_name == ANALYTICS_VISITOR_ID
+        expected = "must be 16 hex digits" if is_visitor else "must not be empty"
+        message = f"value {expected} for the identifier {identifier_name}"
         raise Invalid(message, path="value")
     await get_app(conn, app_id)
     found = await storage.find_profiles(await raw(conn), app_id, [identifier])

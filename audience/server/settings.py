@@ -14,6 +14,7 @@ LOG_FORMATS = ("console", "json")
 _MAX_WORKERS = 64
 _MAX_PER_MINUTE = 100_000
 _MAX_PROXIES = 10
+_DIRECTORY = "a directory, existing or to be made"
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _ISSUER = re.compile(r"[!-~]{1,200}")
 _HOST = re.compile(r"[A-Za-z0-9.:_-]+")
@@ -138,9 +139,14 @@ def _smtp_url(value: str | None) -> str | None:
 
 def _data_dir(value: str | None, default: Path) -> Path:
     path = Path(value).expanduser() if value else default
-    if path.exists() and not path.is_dir():
-        raise _refuse("DATA_DIR", str(path), "a directory, existing or to be made")
-    return path.absolute()
+    whole = path.absolute()
+    try:
+        nearest = next(one for one in (whole, *whole.parents) if one.exists())
+    except OSError as error:  # A folder above it that we may not enter.
+        raise _refuse("DATA_DIR", str(path), _DIRECTORY) from error
+    if not nearest.is_dir():
+        raise _refuse("DATA_DIR", str(path), _DIRECTORY)
+    return whole
 
 
 def _matching(

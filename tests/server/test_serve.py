@@ -323,6 +323,14 @@ def test_domain_errors_are_one_clear_line(tmp_path: Path) -> None:
     twice = _command(data_dir, "apps", "create", "--name", "again", "--id", app_id)
     assert (twice.returncode, twice.stdout) == (1, "")
     assert twice.stderr == f"Error: an app with the id {app_id} exists already\n"
+    found = ("profiles", "get", "--app", app_id, "--identifier")
+    for name, value, problem in (
+        ("email", "", "must not be empty"),
+        ("analytics_visitor_id", "zz", "must be 16 hex digits"),
+    ):
+        wrong = _command(data_dir, *found, name, "--value", value)
+        assert (wrong.returncode, wrong.stdout) == (1, "")
+        assert wrong.stderr == f"Error: value {problem} for the identifier {name}\n"
     unknown = "01234567-89ab-cdef-0123-456789abcdef"
     for arguments in (
         ("attributes", "allow", "--app", unknown, "--name", "x"),

@@ -123,8 +123,11 @@ def test_links_lead_to_the_public_address_or_to_this_machine() -> None:
 def test_data_dir_that_is_a_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(SettingsError, match=r"DATA_DIR=.*expected a directory"):
-        settings_from_environment({"DATA_DIR": str(file)})
+    for path in (file, file / "data", file / "any" / "data", tmp_path / ("x" * 300)):
+        with pytest.raises(SettingsError, match=r"DATA_DIR=.*expected a directory"):
+            settings_from_environment({"DATA_DIR": str(path)})
+    far = tmp_path / "not" / "there" / "yet"
+    assert settings_from_environment({"DATA_DIR": str(far)}).data_dir == far
 
 
 @pytest.mark.parametrize("name", VARIABLES)
