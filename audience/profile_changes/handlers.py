@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 import orjson
+import structlog
 from aiohttp import web
 
 from audience.profile_changes.emails import email_check
@@ -20,6 +21,7 @@ from audience.server.request_body import drain, read_json
 _WRITES = web.AppKey("writes", Batcher[WriteRequest, list[Skip]])
 #: Attribute entries in one batch: keeps a batch's transaction short.
 _MAX_BATCH_WEIGHT = 2000
+_MAX_LOGGED_NAMES, _MAX_LOGGED_NAME = 10, 100
 _NO_CONTENT = ResponseHead(204, {})
 
 
@@ -74,10 +76,17 @@ async def _store(request: web.Request, *, are_forms: bool) -> web.StreamResponse
     except SkippedStrictly as refusal:
         return skipped_response(400, refusal.skipped)
     if skipped:
-        for skip in skipped:
-            metrics.SKIPPED_ENTRIES.labels(skip.reason).inc()
+        _tell_operator(items.items[0].app_id, skipped)
         return skipped_response(200, skipped)
     return ReadyResponse(_NO_CONTENT)
+
+
+def _tell_operator(app_id: str, skipped: Sequence[Skip]) -> None:
+    """Count what is skipped, and log which attributes: names, never values (contract C3.3)."""
+    for skip in skipped:
+        metrics.SKIPPED_ENTRIES.labels(skip.reason).inc()
+    names = sorted({f"{skip.reason} {skip.name[:_MAX_LOGGED_NAME]}" for skip in skipped})
+    structlog.get_logger().info("skipped", app_id=app_id, entries=names[:_MAX_LOGGED_NAMES])
 
 
 async def drop_analytics(request: web.Request) -> web.Response:

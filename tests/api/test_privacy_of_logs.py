@@ -98,6 +98,21 @@ async def test_no_identifier_or_value_is_logged(
     assert not [marker for marker in MARKERS if marker in text]
 
 
+async def test_skipped_entries_are_logged_by_name_without_their_values(
+    app: App, logged: Logged
+) -> None:
+    path = "/data/tracker/attributes/"
+    await logged.client.post(path, data=_body(app, attributes=[{"name": "age", "value": 1}]))
+    entries = [{"name": "age", "value": MARKERS[4]}] * 3 + [{"name": "long", "value": "x" * 1025}]
+    answer = await logged.client.post(path, data=_body(app, attributes=entries))
+    assert answer.status == 200
+    (line,) = [line for line in logged.text().splitlines() if "type_mismatch age" in line]
+    assert line.count("type_mismatch age") == 1
+    assert "too_long long" in line
+    assert app.app_id in line
+    assert not [marker for marker in (*MARKERS, "xxx") if marker in logged.text()]
+
+
 async def test_no_operation_of_the_authorized_api_logs_what_is_personal(
     app: App, authorized: Authorized, logged: Logged
 ) -> None:
