@@ -160,6 +160,14 @@ async def test_strict_request_applies_nothing_when_an_entry_is_skipped(
     assert await app.count("attribute_definitions") == 1
 
 
+async def test_strict_request_is_refused_for_an_email_that_is_none(app: App) -> None:
+    item = {"user_id": "m", "email": "nobody", "attributes": [{"name": "color", "value": "red"}]}
+    status, text = await app.write(item, Prefer="handling=strict")
+    assert status == 400
+    assert json.loads(text) == {"skipped": [{"item": 0, "name": "email", "reason": "invalid"}]}
+    assert await app.profiles("user_id", "m") == []
+
+
 async def test_strict_request_without_skips_is_applied(app: App) -> None:
     item = {"user_id": "m", "attributes": [{"name": "color", "value": "green"}]}
     assert await app.write(item, Prefer="handling=strict") == (204, "")

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from aiohttp.test_utils import TestClient
 
-from audience.profile_changes import operations, storage, writer
+from audience.profile_changes import handlers, operations, storage, writer
 from audience.profile_changes.items import Item
 from audience.server.database import Database
 from audience.server.settings import Settings
@@ -198,3 +198,19 @@ async def test_nobody_waits_long_for_a_writer_without_work(app: App) -> None:
     async with _together(app):
         assert await app.count("profiles") == 1
     assert await app.write({"user_id": "n"}) == (204, "")
+
+
+async def test_overload_is_shed_with_503(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = app.service.app[handlers._WRITES]  # type: ignore[index]  # noqa: SLF001
+    with monkeypatch.context() as full:
+        full.setattr(writes, "_max_waiting", 0)
+        for _ in range(2):
+            answer = await app.service.post(
+                "/data/tracker/attributes/", data=_body(app, {"user_id": "m"})
+            )
+            assert (answer.status, answer.content_type) == (503, "text/plain")
+            assert answer.headers["Retry-After"] == "1"
+            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+            assert (await answer.text()).startswith("Service Unavailable")
+    assert await app.profiles("user_id", "m") == []
+    assert await app.write({"user_id": "m"}) == (204, "")
