@@ -110,6 +110,12 @@ def apply_action(
 
 
 def _set(value_type: ValueType | None, value: AttributeValue | None) -> Outcome:
+    # Strings first: most values are.
+    if isinstance(value, str):
+        if value_type == "numeric":
+            number = parse_decimal(value) if len(value) <= MAX_VALUE_CHARACTERS else None
+            return _MISMATCH if number is None else (number, None)
+        return _TOO_LONG if len(value) > MAX_VALUE_CHARACTERS else (value, None)
     if isinstance(value, list):
         if not value:
             return _REMOVE
@@ -119,11 +125,6 @@ def _set(value_type: ValueType | None, value: AttributeValue | None) -> Outcome:
         if len(unique) > MAX_LIST_ITEMS or any(len(text) > MAX_VALUE_CHARACTERS for text in unique):
             return _TOO_LONG
         return (unique, None)
-    if isinstance(value, str):
-        if value_type == "numeric":
-            number = parse_decimal(value) if len(value) <= MAX_VALUE_CHARACTERS else None
-            return _MISMATCH if number is None else (number, None)
-        return _TOO_LONG if len(value) > MAX_VALUE_CHARACTERS else (value, None)
     assert value is not None  # noqa: S101 - checked by items.py; narrows the type
     return _MISMATCH if value_type == "text" else (normalise_number(value), None)
 
