@@ -42,12 +42,13 @@ SELECT CASE WHEN pg_try_advisory_lock(key) THEN 'free' ELSE pg_advisory_lock(key
 FROM unnest($2::bigint[]) AS key
 """
 
+# Waits for nobody, so it may be done while other locks are held.
+TRY_APPS = "SELECT pg_try_advisory_lock(key) FROM unnest($1::bigint[]) AS key"
+
 # One row per app that may be written to, then one per profile. One statement for all apps of the
 # batch: round trips are what a batch waits for. LATERAL with LIMIT 1 makes the planner look each
 # key up, whatever it believes about the app. Memberships are looked up only for the apps that this
 # process knows to have audiences ($7), and when they may change only where time matters ($8).
-
-
 _LOADING = f"""
 SELECT {NO_PROFILE_COLUMNS},
     a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_id,
@@ -143,6 +144,12 @@ async def switch_locks(
     wanted = sorted(app_lock_key(app_id) for app_id in locked)
     rows = await conn.fetch(SWITCH_APPS, released, wanted)
     return any(row[0] == "" for row in rows)
+
+
+async def try_locks(conn: asyncpg.Connection, app_ids: Collection[str]) -> set[str]:
+    """Take those of the apps' locks that nobody has; which they are."""
+    rows = await conn.fetch(TRY_APPS, [app_lock_key(app_id) for app_id in app_ids])
+    return {app_id for app_id, row in zip(app_ids, rows, strict=True) if row[0]}
 
 
 async def load_apps(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 import asyncpg
 
@@ -18,6 +19,8 @@ from audience.server.database import HeldConnection
 _LINGER_SECONDS = 0.002
 #: ... but not longer than this without a break ...
 _LONGEST_HOLD_SECONDS = 0.025
+#: ... and no more of them at a time ...
+_MOST_LOCKS = 64
 #: ... and not at all for a while after somebody else had them.
 _CONTENDED_SECONDS = 1.0
 
@@ -139,23 +142,31 @@ class Writer:
             metrics.MERGE_REFUSALS.labels(reason).inc(count)
         return results
 
-    async def _lock(self, conn: asyncpg.Connection, app_ids: set[str]) -> bool:
+    async def _lock(self, conn: asyncpg.Connection, app_ids: AbstractSet[str]) -> bool:
         """Make sure that this connection holds the locks of the apps; whether others had them.
 
         Locks that are due to others are released first, in the same statement: who waits for them
-        gets them, and this waits behind.
+        gets them, and this waits behind. Nobody waits while holding locks.
         """
-        is_ours = conn is self._locked_on
-        if is_ours and app_ids <= self._locked and not self._is_release_due:
+        if conn is not self._locked_on:
+            self._locked, self._locked_on = set(), conn
+        if self._locked and not self._is_release_due and await self._has_also(conn, app_ids):
             return False
-        released = self._locked if is_ours else ()
+        released = self._locked
         self._locked, self._is_release_due = set(), False
         has_waited = await storage.switch_locks(conn, released, app_ids)
         now = asyncio.get_running_loop().time()
-        self._locked, self._locked_on, self._locked_at = app_ids, conn, now
+        self._locked, self._locked_at = set(app_ids), now
         if has_waited:
             self._contended_until = self._locked_at + _CONTENDED_SECONDS
         return has_waited
+
+    async def _has_also(self, conn: asyncpg.Connection, app_ids: AbstractSet[str]) -> bool:
+        """Whether the locks of the apps are held, or could be taken besides without waiting."""
+        missing = app_ids - self._locked
+        if missing and len(self._locked) + len(missing) <= _MOST_LOCKS:
+            self._locked |= await storage.try_locks(conn, missing)
+        return app_ids <= self._locked
 
     async def _unlock(self, conn: asyncpg.Connection) -> None:
         """Release what this connection holds; an earlier connection's locks went with it."""

@@ -1,6 +1,6 @@
 """The service without its guard against concurrent writers, to show what the guard prevents."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from audience.profile_changes import storage
 from consent.cli import main
@@ -11,6 +11,12 @@ async def lock_nothing(_conn: object, _unlocked: Iterable[str], _locked: Iterabl
     return False
 
 
+async def try_nothing(_conn: object, app_ids: Collection[str]) -> set[str]:
+    """As `lock_nothing`."""
+    return set(app_ids)
+
+
 storage.switch_locks = lock_nothing
+storage.try_locks = try_nothing
 
 main()
