@@ -77,10 +77,11 @@ class ReadyResponse(web.StreamResponse):
         if transport is None or transport.is_closing():
             message = "Cannot write to closing transport"
             raise ClientConnectionResetError(message)
-        lines = [self._head.dated_text()]
-        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        text = self._head.dated_text()
+        for name, value in self.headers.items():
+            text += f"\r\n{name}: {value}"
         if self.status != _NO_CONTENT:
-            lines.append(f"{hdrs.CONTENT_LENGTH}: {len(self._whole_body)}")
-        transport.write("\r\n".join((*lines, "\r\n")).encode() + self._whole_body)
+            text += f"\r\nContent-Length: {len(self._whole_body)}"
+        transport.write((text + "\r\n\r\n").encode() + self._whole_body)
         self._keep_alive = True
         self._eof_sent = True
