@@ -25,7 +25,7 @@ from audience.server.keys import DATABASE
 #: A part of a fill should hold the app's lock about this long ...
 _PART_SECONDS = 0.03
 #: ... and then leave it to the writers for this many times as long.
-_REST = 2.0
+_REST = 4.0
 _LEAST_PROFILES, _MOST_PROFILES = 100, 20_000
 _DUE_PROFILES = 300
 _PURGED_MEMBERS = 5_000
