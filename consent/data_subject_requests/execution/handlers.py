@@ -13,6 +13,7 @@ from audience.server import clock
 from audience.server.json_api import document_of, json_response, read_resource, resource
 from audience.server.keys import DATABASE
 from audience.server.openapi import described
+from consent.data_subject_requests.audit import record_request_audit
 from consent.data_subject_requests.execution import operations, storage
 from consent.data_subject_requests.execution.schemas import ExecutionInstructions
 from consent.data_subject_requests.execution.storage import Execution
@@ -81,7 +82,7 @@ async def execute_request(request: web.Request) -> web.Response:
     async with request.app[DATABASE].transaction() as conn:
         found, _ = await access_request(conn, request)
         await operations.start_execution(conn, found, caller, now, instructions)
-        await _audit(conn, caller, "execute_request", found, now)
+        await record_request_audit(conn, caller, "execute_request", found, now)
         execution = await _get_execution(conn, found)
     return json_response(request, document_of(_resource(execution)), 202)
 
@@ -109,7 +110,7 @@ async def get_receipt(request: web.Request) -> web.Response:
     async with request.app[DATABASE].transaction() as conn:
         found, _ = await access_request(conn, request, is_locked=False)
         signed = await operations.receipt(conn, found)
-        await _audit(conn, caller, "get_receipt", found, now)
+        await record_request_audit(conn, caller, "get_receipt", found, now)
     answer = resource(KIND, found.request_id, {"receipt": signed})
     return json_response(request, document_of(answer))
 
@@ -121,7 +122,7 @@ async def _preview(
     async with request.app[DATABASE].transaction() as conn:
         found, _ = await access_request(conn, request, is_locked=False)
         counts = await operations.preview_request(conn, found, now, instructions)
-        await _audit(conn, caller, operation, found, now)
+        await record_request_audit(conn, caller, operation, found, now)
     answer = resource(KIND, found.request_id, {"counts": counts})
     return json_response(request, document_of(answer))
 
@@ -144,24 +145,6 @@ def _resource(execution: Execution) -> dict[str, Any]:
     if execution.completed_at is not None:
         attributes["completed_at"] = _moment(execution.completed_at)
     return resource(KIND, execution.request_id, attributes)
-
-
-async def _audit(
-    conn: AsyncConnection,
-    caller: public.Caller,
-    operation: str,
-    found: DataSubjectRequest,
-    now: datetime,
-) -> None:
-    await public.record_audit_entry(
-        conn,
-        caller,
-        operation,
-        now=now,
-        app_id=found.app_id,
-        target_type="request",
-        target_id=found.request_id,
-    )
 
 
 def _moment(value: datetime) -> str:

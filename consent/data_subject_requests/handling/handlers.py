@@ -20,6 +20,7 @@ from audience.server.keys import DATABASE, SETTINGS
 from audience.server.openapi import described
 from audience.uuid_text import parse_uuid
 from consent.data_subject_requests import storage
+from consent.data_subject_requests.audit import record_request_audit
 from consent.data_subject_requests.handling import operations
 from consent.data_subject_requests.handling.document import KIND, request_document, request_resource
 from consent.data_subject_requests.handling.schemas import (
@@ -89,7 +90,7 @@ async def create_request(request: web.Request) -> web.Response:
     async with request.app[DATABASE].transaction() as conn:
         app = await public.access_app(conn, caller, given["website_id"])
         made = await operations.note_request(conn, app, given, actor=caller.name, now=now)
-        await _audit(conn, caller, "create_request", made, now)
+        await record_request_audit(conn, caller, "create_request", made, now)
         document = await request_document(conn, made, app.timezone, now)
     return json_response(request, document, 201)
 
@@ -100,7 +101,7 @@ async def get_request(request: web.Request) -> web.Response:
     caller, now = public.caller_of(request), clock.now()
     async with request.app[DATABASE].transaction() as conn:
         found, app = await access_request(conn, request)
-        await _audit(conn, caller, "get_request", found, now)
+        await record_request_audit(conn, caller, "get_request", found, now)
         document = await request_document(conn, found, app.timezone, now)
     return json_response(request, document)
 
@@ -117,7 +118,7 @@ async def update_request(request: web.Request) -> web.Response:
     async with request.app[DATABASE].transaction() as conn:
         found, _ = await access_request(conn, request)
         await operations.change_request(conn, found, given, actor=caller.name, now=now)
-        await _audit(conn, caller, "update_request", found, now)
+        await record_request_audit(conn, caller, "update_request", found, now)
     return no_content()
 
 
@@ -143,7 +144,7 @@ async def verify_request(request: web.Request) -> web.Response:
             )
         elif not found.is_verified:
             await ask_for_proof(conn, found, now)
-        await _audit(conn, caller, "verify_request", found, now)
+        await record_request_audit(conn, caller, "verify_request", found, now)
         document = await request_document(conn, found, app.timezone, now)
     return json_response(request, document)
 
@@ -161,7 +162,7 @@ async def extend_request(request: web.Request) -> web.Response:
         extended = await operations.extend_request(
             conn, found, given["reason"], timezone=app.timezone, actor=caller.name, now=now
         )
-        await _audit(conn, caller, "extend_request", extended, now)
+        await record_request_audit(conn, caller, "extend_request", extended, now)
         document = await request_document(conn, extended, app.timezone, now)
     return json_response(request, document)
 
@@ -208,21 +209,3 @@ def _checked(request: web.Request, given: dict[str, Any], now: datetime) -> dict
         message = "received_at must be within the last year and not in the future"
         raise Invalid(message, path="received_at")
     return {**given, "email": email, "received_at": received_at}
-
-
-async def _audit(
-    conn: AsyncConnection,
-    caller: public.Caller,
-    operation: str,
-    found: DataSubjectRequest,
-    now: datetime,
-) -> None:
-    await public.record_audit_entry(
-        conn,
-        caller,
-        operation,
-        now=now,
-        app_id=found.app_id,
-        target_type="request",
-        target_id=found.request_id,
-    )
