@@ -10,7 +10,6 @@ from audience.apps.audit import handlers as audit
 from audience.apps.authorization import authorized
 from audience.apps.tokens import handlers as tokens
 from audience.attributes.catalogue import handlers as attributes
-from audience.attributes.statistics import jobs as attribute_statistics
 from audience.audiences import handlers as audiences
 from audience.audiences.catalogue import handlers as catalogue
 from audience.audiences.insight import handlers as insight
@@ -28,6 +27,7 @@ from audience.profile_changes.imports import jobs as imports_jobs
 from audience.profile_changes.type_conversions import handlers as type_conversions
 from audience.profile_changes.type_conversions import jobs as type_conversions_jobs
 from audience.profiles import handlers as profiles
+from audience.profiles.attribute_statistics import jobs as attribute_statistics
 from audience.profiles.authorized import handlers as profile_reads
 from audience.profiles.export import handlers as export
 from audience.server import docs_pages, health, metrics, openapi_page

@@ -55,14 +55,16 @@ attribute_statistics = Table(
 )
 
 # One row is when an app's attributes were last counted, over how many profiles, and how long that
-# took, which says when it is worth to be done again. Deleted with the app.
+# took, which says when it is worth to be done again. forgotten_count: profiles whose values were
+# forgotten, ever; a count that it grew under leaves out what may be theirs. Deleted with the app.
 attribute_counts = Table(
     "attribute_counts",
     metadata,
     Column("app_id", Uuid, ForeignKey("apps.app_id", ondelete="CASCADE"), primary_key=True),
-    Column("profile_count", BigInteger, nullable=False),
-    moment("refreshed_at"),
-    moment("due_at"),
+    Column("profile_count", BigInteger, nullable=True),
+    moment("refreshed_at", nullable=True),
+    moment("due_at", nullable=True),
+    Column("forgotten_count", BigInteger, nullable=False, server_default=text("0")),
     Index("ix__attribute_counts__due_at", "due_at"),
 )
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
 from aiohttp.test_utils import TestClient
 
 from audience import public
-from audience.attributes.statistics import jobs
+from audience.profiles.attribute_statistics import jobs, storage
 from audience.server import clock
 from audience.server.database import Database
 from audience.server.settings import Settings
@@ -281,3 +282,76 @@ async def test_statistics_forget_what_only_an_erased_person_had(
         )
     found = (await _list(app, authorized))["attributes:name"]["statistics"]
     assert found["most_common"] == [{"value": "other", "count": 1}]
+
+
+async def _erase(database: Database, app: App, user_id: str) -> None:
+    async with database.transaction() as conn:
+        whom = [public.Identifier("user_id", user_id)]
+        await public.erase_person(conn, app.app_id, whom, clock.now())
+
+
+async def _common_names(app: App, authorized: Authorized) -> list[dict[str, Any]]:
+    found = (await _list(app, authorized))["attributes:name"]
+    common: list[dict[str, Any]] = found["statistics"]["most_common"]
+    return common
+
+
+async def test_a_count_under_way_brings_nothing_of_an_erased_person_back(
+    app: App, authorized: Authorized, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await app.write(
+        _item("a", name="secret-name", likes=["often", "secret-like"]),
+        _item("b", name="often", likes=["often"]),
+        _item("c", name="often"),
+    )
+    count = storage.count_attributes
+
+    async def count_then_erase(
+        conn: asyncpg.Connection, app_id: str, most_common: int
+    ) -> storage.Counted:
+        counted = await count(conn, app_id, most_common)
+        if app_id == app.app_id:
+            await _erase(database, app, "a")
+        return counted
+
+    monkeypatch.setattr(storage, "count_attributes", count_then_erase)
+    await _count(app)
+    listed = await _list(app, authorized)
+    assert "secret" not in str(listed)
+    assert await _common_names(app, authorized) == [{"value": "often", "count": 2}]
+
+
+async def test_statistics_forget_what_an_erased_person_had_when_they_were_counted(
+    app: App, authorized: Authorized, database: Database
+) -> None:
+    likes = [{"name": "likes", "value": "secret-like", "action": "list-add"}]
+    await app.write(_item("a", name="secret-name"), {"user_id": "a", "attributes": likes})
+    await app.write(_item("b", name="often"), _item("c", name="often"))
+    await _count(app)
+    removed = [{"name": "likes", "value": "secret-like", "action": "list-remove"}]
+    await app.write(_item("a", name="harmless"), {"user_id": "a", "attributes": removed})
+    await _erase(database, app, "a")
+    assert "secret" not in str(await _list(app, authorized))
+    assert await _common_names(app, authorized) == [{"value": "often", "count": 2}]
+
+
+async def test_statistics_forget_a_value_with_the_last_person_who_had_it(
+    app: App, authorized: Authorized, database: Database
+) -> None:
+    await app.write(*[_item(user_id, name="theirs") for user_id in "ab"], _item("c", name="other"))
+    await _count(app)
+    await _erase(database, app, "a")
+    once = [{"value": "theirs", "count": 1}, {"value": "other", "count": 1}]
+    assert await _common_names(app, authorized) == once
+    await _erase(database, app, "b")
+    assert await _common_names(app, authorized) == [{"value": "other", "count": 1}]
+
+
+async def test_erasing_before_the_first_count_is_no_count(
+    app: App, authorized: Authorized, database: Database
+) -> None:
+    await app.write(_item("a", name="mine"), _item("b", name="other"))
+    await _erase(database, app, "a")
+    assert "statistics" not in (await _list(app, authorized))["attributes:name"]
+    await _count(app)
+    assert await _common_names(app, authorized) == [{"value": "other", "count": 1}]

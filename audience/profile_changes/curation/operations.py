@@ -5,10 +5,10 @@ from datetime import datetime
 
 import asyncpg
 
-from audience.attributes.statistics.storage import forget_values
 from audience.errors import Conflict, NotFound
 from audience.profile_changes.save import save_changes
 from audience.profiles import storage as profile_storage
+from audience.profiles.attribute_statistics.storage import forget_values
 from audience.profiles.identifiers import Identifier
 from audience.profiles.ledger import storage as ledger
 from audience.profiles.merge import (
@@ -92,8 +92,8 @@ async def delete_profile_by_id(conn: asyncpg.Connection, app_id: str, profile_id
     await profile_storage.lock_apps(conn, [app_id])
     profile_id = await resolve(conn, app_id, profile_id)
     for profile in await profile_storage.get_profiles(conn, app_id, [profile_id]):
-        await forget_values(conn, app_id, "attributes", profile.attributes)
-        await forget_values(conn, app_id, "analytics", profile.analytics)
+        values = {"attributes": profile.attributes, "analytics": profile.analytics}
+        await forget_values(conn, app_id, values, profile.updated_at)
     lineage = await ledger.list_lineage(conn, app_id, profile_id)
     await ledger.delete_merges_of(conn, app_id, lineage)
     await ledger.delete_refusals_of(conn, app_id, lineage)

@@ -14,7 +14,6 @@ import asyncpg
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audience.attributes.statistics.storage import forget_values
 from audience.profile_changes.erasure import storage
 from audience.profile_changes.erasure.memory import (
     KEY_BYTES,
@@ -24,6 +23,7 @@ from audience.profile_changes.erasure.memory import (
     identifier_hash,
 )
 from audience.profiles import storage as profile_storage
+from audience.profiles.attribute_statistics.storage import forget_values
 from audience.profiles.identifiers import Identifier
 from audience.profiles.ledger import storage as ledger
 from audience.profiles.profile import Profile
@@ -124,8 +124,8 @@ async def _erase(
         rows = await storage.count_rows(conn, app_id, [profile.profile_id])
         await _remember(conn, app_id, profile, lineage if rows["profile_merges"] else [], now)
         await ledger.delete_refusals_of(conn, app_id, lineage)
-        await forget_values(conn, app_id, "attributes", profile.attributes)
-        await forget_values(conn, app_id, "analytics", profile.analytics)
+        values = {"attributes": profile.attributes, "analytics": profile.analytics}
+        await forget_values(conn, app_id, values, profile.updated_at)
         await profile_storage.delete_profiles(conn, app_id, [profile.profile_id])
         counts.update(rows)
     return dict(counts)

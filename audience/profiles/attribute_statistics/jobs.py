@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from audience.attributes.statistics import storage
+from audience.profiles import storage as profile_storage
+from audience.profiles.attribute_statistics import storage
 from audience.server import clock
 from audience.server.database import raw
 from audience.server.keys import DATABASE
@@ -22,15 +23,19 @@ async def count_due_attributes(app: web.Application) -> bool:
     Counting never takes more than a hundredth of the time.
     """
     loop = asyncio.get_running_loop()
-    now = clock.now()
     async with app[DATABASE].transaction() as conn:
         driver = await raw(conn)
-        app_id = await storage.find_due_app(driver, now)
+        app_id = await storage.find_due_app(driver, clock.now())
         if app_id is None:
             return False
-        started = loop.time()
-        counted = await storage.count_attributes(driver, app_id, MOST_COMMON)
-        took = timedelta(seconds=loop.time() - started)
+        # Under the lock for a moment: every change until now is in the count, so that a profile
+        # that changed later is known to have changed since (`storage.forget_values`).
+        await profile_storage.lock_apps(driver, [app_id])
+        now = clock.now()
+    started = loop.time()
+    async with app[DATABASE].transaction() as conn:
+        counted = await storage.count_attributes(await raw(conn), app_id, MOST_COMMON)
+    took = timedelta(seconds=loop.time() - started)
     due_at = now + max(_REFRESH_AFTER, took * _SHARE_OF_TIME)
     # A transaction of its own: whoever deletes a profile meanwhile does not wait for the count.
     async with app[DATABASE].transaction() as conn:

@@ -64,30 +64,56 @@ FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::jsonb[])
 
 COUNT_PROFILES = "SELECT count(*) FROM profiles WHERE app_id = $1"
 
+COUNT_FORGOTTEN = "SELECT forgotten_count FROM attribute_counts WHERE app_id = $1"
+
 SAVE_COUNT = """
 INSERT INTO attribute_counts (app_id, profile_count, refreshed_at, due_at)
 VALUES ($1, $2, $3, $4)
 ON CONFLICT (app_id) DO UPDATE SET profile_count = excluded.profile_count,
     refreshed_at = excluded.refreshed_at, due_at = excluded.due_at
+RETURNING forgotten_count
 """
 
-# A value that one profile alone has tells of that profile.
+NOTE_FORGOTTEN = """
+INSERT INTO attribute_counts (app_id, forgotten_count) VALUES ($1, 1)
+ON CONFLICT (app_id) DO UPDATE SET forgotten_count = attribute_counts.forgotten_count + 1
+RETURNING refreshed_at
+"""
+
+# A value that one profile alone has tells of that profile. $3: so does any that one alone has.
 FORGET_VALUES = """
 UPDATE attribute_statistics s SET most_common = (
-    SELECT coalesce(jsonb_agg(kept.entry ORDER BY kept.position), '[]')
+    SELECT coalesce(jsonb_agg(jsonb_set(kept.entry, '{count}', to_jsonb(now_has.uses))
+        ORDER BY now_has.uses DESC, kept.position), '[]')
     FROM jsonb_array_elements(s.most_common) WITH ORDINALITY AS kept(entry, position)
-    WHERE NOT (kept.entry -> 'count' = '1' AND gone.value @> (kept.entry -> 'value'))
+    CROSS JOIN LATERAL (
+        SELECT (kept.entry ->> 'count')::bigint
+            - (coalesce(gone.value @> (kept.entry -> 'value'), false))::int AS uses
+    ) now_has
+    WHERE now_has.uses > 0 AND NOT ($3 AND kept.entry -> 'count' = '1')
 )
-FROM jsonb_each($3::text::jsonb) AS gone(name, value)
-WHERE s.app_id = $1 AND s.field_type = $2 AND s.attribute_name = gone.name
+FROM attribute_statistics counted
+LEFT JOIN (
+    SELECT types.field_type, held.name, held.value
+    FROM jsonb_each($2::text::jsonb) AS types(field_type, fields)
+    CROSS JOIN LATERAL jsonb_each(types.fields) AS held(name, value)
+) gone ON gone.field_type = counted.field_type AND gone.name = counted.attribute_name
+WHERE counted.app_id = $1
+    AND (gone.name IS NOT NULL OR ($3 AND counted.most_common @> '[{"count": 1}]'))
+    AND s.app_id = counted.app_id AND s.field_type = counted.field_type
+    AND s.attribute_name = counted.attribute_name
 """
 
 
 class Counted(NamedTuple):
-    """What was counted. rows: (field_type, name, profiles, distinct values, most common: JSON)."""
+    """What was counted. rows: (field_type, name, profiles, distinct values, most common: JSON).
+
+    forgotten_count: how many profiles had been forgotten when it began.
+    """
 
     profile_count: int
     rows: list[tuple[str, str, int, int, str]]
+    forgotten_count: int
 
 
 async def find_due_app(conn: asyncpg.Connection, now: datetime) -> str | None:
@@ -103,27 +129,52 @@ async def count_attributes(conn: asyncpg.Connection, app_id: str, most_common: i
     left out.  Changes nothing, takes no locks.
     """
     await conn.execute(_SET_MEMORY)
+    # Before the count: what is forgotten from here on may be in it.
+    forgotten: int = await conn.fetchval(COUNT_FORGOTTEN, app_id) or 0
     rows = await conn.fetch(COUNT_VALUES, app_id, most_common, _MAX_CHARACTERS)
     profile_count: int = await conn.fetchval(COUNT_PROFILES, app_id)
-    return Counted(profile_count, [tuple(row) for row in rows])
+    return Counted(profile_count, [tuple(row) for row in rows], forgotten)
 
 
 async def save_statistics(
     conn: asyncpg.Connection, app_id: str, counted: Counted, now: datetime, due_at: datetime
 ) -> None:
-    """Replace the app's statistics; due_at: when they are to be counted again."""
+    """Replace the app's statistics; due_at: when they are to be counted again.
+
+    Of n profiles that were forgotten since the count began, no value is saved that fewer than n + 1
+    profiles had: each of the others is still somebody's. Whoever forgets waits for the commit.
+    """
+    forgotten: int = await conn.fetchval(SAVE_COUNT, app_id, counted.profile_count, now, due_at)
+    rows = _without_rare(counted.rows, forgotten - counted.forgotten_count)
     await conn.execute(DELETE_STATISTICS, app_id)
-    columns = [[row[column] for row in counted.rows] for column in range(5)]
-    await conn.execute(INSERT_STATISTICS, app_id, *columns)
-    await conn.execute(SAVE_COUNT, app_id, counted.profile_count, now, due_at)
+    await conn.execute(INSERT_STATISTICS, app_id, *[[row[i] for row in rows] for i in range(5)])
 
 
 async def forget_values(
-    conn: asyncpg.Connection, app_id: str, field_type: str, values: Mapping[str, Any]
+    conn: asyncpg.Connection,
+    app_id: str,
+    values: Mapping[str, Mapping[str, Any]],
+    changed_at: datetime,
 ) -> None:
     """Take values of a profile that is deleted out of the statistics, where it alone had them.
 
-    values: {attribute_name: value}. The counts follow with the next count.
+    values: {field_type: {attribute_name: value}}.  changed_at: when the profile last changed; if
+    that was after the last count, its older values may have been counted: then no value is kept
+    that one profile alone had. Numbers of profiles and of values follow with the next count.
     """
-    if values:
-        await conn.execute(FORGET_VALUES, app_id, field_type, orjson.dumps(values).decode())
+    refreshed_at = await conn.fetchval(NOTE_FORGOTTEN, app_id)
+    if refreshed_at is not None:
+        document = orjson.dumps(values).decode()
+        await conn.execute(FORGET_VALUES, app_id, document, changed_at > refreshed_at)
+
+
+def _without_rare(
+    rows: list[tuple[str, str, int, int, str]], most: int
+) -> list[tuple[str, str, int, int, str]]:
+    """The rows without the common values that at most so many profiles have."""
+    if most <= 0:
+        return rows
+    return [
+        (*row[:4], orjson.dumps([v for v in orjson.loads(row[4]) if v["count"] > most]).decode())
+        for row in rows
+    ]
