@@ -59,10 +59,15 @@ SELECT $1, hash, $2, blocked_until
 FROM unnest($3::bytea[], $4::timestamptz[]) AS new(hash, blocked_until)
 """
 
+# Locked: who finds none of its ledger rows must not be fooled by another who is removing some. The
+# other may have been through with it, then its list is empty.
 FIND_PENDING = """
 SELECT app_id::text AS app_id, erasure_id::text AS erasure_id, pending_profile_ids::text[] AS ids
-FROM erasures WHERE pending_profile_ids <> '{}' AND ($1::uuid IS NULL OR app_id = $1)
-ORDER BY erased_at LIMIT 1
+FROM erasures WHERE (app_id, erasure_id) = (
+    SELECT app_id, erasure_id FROM erasures
+    WHERE pending_profile_ids <> '{}' AND ($1::uuid IS NULL OR app_id = $1)
+    ORDER BY erased_at LIMIT 1
+) FOR UPDATE
 """
 
 DELETE_SOME_MERGES = """
@@ -245,7 +250,10 @@ async def list_erased(
 
 
 async def find_pending(conn: asyncpg.Connection, app_id: str | None) -> Pending | None:
-    """An erasure (of the app, or of any) whose ledger rows are still to be removed, or None."""
+    """An erasure (of the app, or of any) whose ledger rows are still to be removed, or None.
+
+    Waits for another who removes rows of the same one; profile_ids is empty if that finished it.
+    """
     row = await conn.fetchrow(FIND_PENDING, app_id)
     return None if row is None else Pending(row["app_id"], row["erasure_id"], row["ids"])
 
