@@ -3,9 +3,10 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
-from audience.profile_changes.type_conversions import operations
+from audience.profile_changes.type_conversions import handlers, operations, storage
 from audience.profile_changes.type_conversions.jobs import convert_attributes
 from tests.conftest import App, Authorized
 
@@ -209,3 +210,64 @@ async def test_same_type_and_a_type_before_the_first_value_need_no_confirmation(
     assert await authorized.patch(url, json={"data": data}) == (204, "")
     entry = {"name": "y", "value": "text"}
     assert (await app.write({"user_id": "u", "attributes": [entry]}))[0] == 200
+
+
+async def test_step_of_a_conversion_that_was_taken_back_removes_nothing(
+    app: App, authorized: Authorized, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await app.write(*(_item(user_id, value) for user_id, value in TEXTS.items()))
+    await _patch(app, authorized, "numeric", confirm=True)
+    find = storage.find_unfinished
+
+    async def find_and_be_late(conn: asyncpg.Connection) -> storage.Conversion | None:
+        found = await find(conn)
+        if found is not None and found.value_type == "numeric":
+            assert (await _patch(app, authorized, "text", confirm=True))[0] == 202
+        return found
+
+    monkeypatch.setattr(storage, "find_unfinished", find_and_be_late)
+    await _convert(app)
+    assert await _values(app) == TEXTS
+    assert "finished_at" in (await _look(app, authorized))["conversion"]
+
+
+async def test_end_of_a_conversion_is_not_the_end_of_the_one_in_its_place(
+    app: App, authorized: Authorized, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await app.write(_item("a", "1"))
+    await _patch(app, authorized, "numeric", confirm=True)
+    has_misfits = storage.has_misfits
+
+    async def look_and_be_late(conn: asyncpg.Connection, found: storage.Conversion) -> bool:
+        is_any = await has_misfits(conn, found)
+        monkeypatch.setattr(storage, "has_misfits", has_misfits)
+        for value_type in ("text", "numeric"):
+            assert (await _patch(app, authorized, value_type, confirm=True))[0] == 202
+        return is_any
+
+    monkeypatch.setattr(storage, "has_misfits", look_and_be_late)
+    assert await convert_attributes(app.service.app)
+    assert "finished_at" not in (await _look(app, authorized))["conversion"]
+    await _convert(app)
+    assert "finished_at" in (await _look(app, authorized))["conversion"]
+
+
+async def test_first_value_that_comes_meanwhile_is_not_converted_unasked(
+    app: App, authorized: Authorized, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"type": "Attribute", "attributes": {"field_type": "attributes", "name": "x"}}
+    url = f"{ATTRIBUTES}?website_id={app.app_id}"
+    assert (await authorized.post(url, json={"data": data}))[0] == 201
+    get = handlers.get_attribute
+
+    async def get_and_be_late(*arguments: Any) -> dict[str, Any]:
+        row = await get(*arguments)
+        monkeypatch.setattr(handlers, "get_attribute", get)
+        assert await app.write(_item("a", "four")) == (204, "")
+        return row
+
+    monkeypatch.setattr(handlers, "get_attribute", get_and_be_late)
+    status, body = await _patch(app, authorized, "numeric", confirm=False)
+    assert (status, body["meta"]["not_convertible"]) == (200, 1)
+    await _convert(app)
+    assert await _values(app) == {"a": "four"}

@@ -23,6 +23,7 @@ from audience.profile_changes.type_conversions.operations import (
 )
 from audience.profile_changes.type_conversions.schemas import AttributeChangeQuery
 from audience.profiles.authorized.schemas import WebsiteQuery
+from audience.profiles.storage import lock_apps
 from audience.server import clock
 from audience.server.database import raw
 from audience.server.json_api import (
@@ -78,7 +79,7 @@ async def update_attribute(request: web.Request) -> web.Response:
     async with request.app[DATABASE].transaction() as conn:
         await access_app(conn, caller, app_id)
         driver = await raw(conn)
-        row = await get_attribute(driver, app_id, attribute_id)
+        row = await _attribute(driver, app_id, attribute_id, given)
         meta = await _forecast(driver, app_id, row, given)
         if meta is not None and not query["confirm"]:
             return json_response(request, document_of(attribute_resource(row), meta=meta))
@@ -89,6 +90,18 @@ async def update_attribute(request: web.Request) -> web.Response:
         changed = await get_attribute(driver, app_id, attribute_id)
         meta["is_converting"] = True
         return json_response(request, document_of(attribute_resource(changed), meta=meta), 202)
+
+
+async def _attribute(
+    driver: asyncpg.Connection, app_id: str, attribute_id: str, given: dict[str, Any]
+) -> dict[str, Any]:
+    """The attribute; without a type it keeps none until the end of the transaction."""
+    row = await get_attribute(driver, app_id, attribute_id)
+    if row["value_type"] is not None or "value_type" not in given:
+        return row
+    # A write may be giving it its type: then there are values, and no change without a forecast.
+    await lock_apps(driver, [app_id])
+    return await get_attribute(driver, app_id, attribute_id)
 
 
 async def _forecast(

@@ -23,10 +23,10 @@ async def convert_attributes(app: web.Application) -> bool:
         if found is None:
             return False
         started = loop.time()
-        is_end = await convert_next_values(driver, found, clock.now())
-    if is_end:
+        ended = await convert_next_values(driver, found, clock.now())
+    if ended is not None:
         async with app[DATABASE].transaction() as conn:
-            await finish_conversion(await raw(conn), found, clock.now())
+            await finish_conversion(await raw(conn), ended, clock.now())
     # The writers of the app get as much time as the step took.
     await asyncio.sleep(loop.time() - started)
     return True

@@ -98,13 +98,20 @@ async def begin_conversion(
     await storage.save_conversion(conn, app_id, name, value_type, now)
 
 
-async def convert_next_values(conn: asyncpg.Connection, found: Conversion, now: datetime) -> bool:
-    """One bounded step of a conversion, in the caller's transaction; True at the last profile.
+async def convert_next_values(
+    conn: asyncpg.Connection, found: Conversion, now: datetime
+) -> Conversion | None:
+    """One bounded step of a conversion, in the caller's transaction; at the last profile itself.
 
     Then `finish_conversion` says whether that was all: meanwhile a merge may have brought a value
-    into a profile that was looked at before.  Needs no lock of the caller's.
+    into a profile that was looked at before.  Needs no lock of the caller's: a conversion that has
+    been replaced since it was found does nothing, the one in its place takes the step.
     """
     await profile_storage.lock_apps(conn, [found.app_id])
+    current = await storage.find_again(conn, found)
+    if current is None:
+        return None
+    found = current
     rows = await storage.find_misfits(conn, found, _LOOKED_AT)
     misfits = [profile_id for profile_id, is_misfit in rows if is_misfit][:_CHANGED_AT_ONCE]
     counts = await _convert(conn, found, misfits, now) if misfits else (0, 0)
@@ -114,7 +121,7 @@ async def convert_next_values(conn: asyncpg.Connection, found: Conversion, now: 
     is_end = not rows or (len(rows) < _LOOKED_AT and reached == rows[-1][0])
     further = found._replace(cursor_profile_id=None if is_end else reached)
     await storage.save_progress(conn, further, counts)
-    return is_end
+    return further if is_end else None
 
 
 async def finish_conversion(conn: asyncpg.Connection, found: Conversion, now: datetime) -> None:

@@ -34,12 +34,19 @@ ON CONFLICT (app_id, attribute_name) DO UPDATE SET value_type = excluded.value_t
     converted_count = 0, removed_count = 0, finished_at = NULL
 """
 
-FIND_UNFINISHED = """
-SELECT c.app_id::text AS app_id, c.attribute_name, c.value_type,
-    c.cursor_profile_id::text AS cursor_profile_id
+_COLUMNS = """c.app_id::text AS app_id, c.attribute_name, c.value_type, c.requested_at,
+    c.cursor_profile_id::text AS cursor_profile_id"""
+
+FIND_UNFINISHED = f"""
+SELECT {_COLUMNS}
 FROM attribute_conversions c JOIN apps a ON a.app_id = c.app_id AND a.deleted_at IS NULL
 WHERE c.finished_at IS NULL ORDER BY c.requested_at LIMIT 1
-"""
+"""  # noqa: S608 - the column list is a constant
+
+FIND_AGAIN = f"""
+SELECT {_COLUMNS} FROM attribute_conversions c
+WHERE c.app_id = $1 AND c.attribute_name = $2 AND c.finished_at IS NULL
+"""  # noqa: S608
 
 # The profiles after the cursor, some of which hold a value of another type.
 _IS_MISFIT = """attributes ? $2 AND CASE $3
@@ -56,7 +63,7 @@ HAS_MISFITS = f"SELECT EXISTS (SELECT FROM profiles WHERE app_id = $1 AND {_IS_M
 
 SAVE_FINISHED = """
 UPDATE attribute_conversions SET finished_at = $4
-WHERE app_id = $1 AND attribute_name = $2 AND value_type = $3 AND cursor_profile_id IS NULL
+WHERE app_id = $1 AND attribute_name = $2 AND requested_at = $3 AND cursor_profile_id IS NULL
 """
 
 SAVE_PROGRESS = """
@@ -73,11 +80,15 @@ WHERE app_id = $1 AND field_type = 'attributes' AND attribute_name = ANY($2)
 
 
 class Conversion(NamedTuple):
-    """A conversion that is not done; cursor_profile_id: how far it is, None at the beginning."""
+    """A conversion that is not done; cursor_profile_id: how far it is, None at the beginning.
+
+    requested_at: tells it from the one that replaces it.
+    """
 
     app_id: str
     attribute_name: str
     value_type: ValueType
+    requested_at: datetime
     cursor_profile_id: str | None
 
 
@@ -121,6 +132,15 @@ async def find_unfinished(conn: asyncpg.Connection) -> Conversion | None:
     return None if row is None else Conversion(**row)
 
 
+async def find_again(conn: asyncpg.Connection, found: Conversion) -> Conversion | None:
+    """The attribute's conversion as it is now, perhaps another one; None: none is to be done.
+
+    Nobody changes it while the caller holds the app's lock.
+    """
+    row = await conn.fetchrow(FIND_AGAIN, found.app_id, found.attribute_name)
+    return None if row is None else Conversion(**row)
+
+
 async def find_misfits(
     conn: asyncpg.Connection, conversion: Conversion, at_most: int
 ) -> list[tuple[str, bool]]:
@@ -158,8 +178,8 @@ async def has_misfits(conn: asyncpg.Connection, conversion: Conversion) -> bool:
 
 async def save_finished(conn: asyncpg.Connection, conversion: Conversion, now: datetime) -> None:
     """Note that the conversion is done, unless it was replaced meanwhile."""
-    name, value_type = conversion.attribute_name, conversion.value_type
-    await conn.execute(SAVE_FINISHED, conversion.app_id, name, value_type, now)
+    name, requested_at = conversion.attribute_name, conversion.requested_at
+    await conn.execute(SAVE_FINISHED, conversion.app_id, name, requested_at, now)
 
 
 async def list_types(
