@@ -5,6 +5,7 @@ any more, and the person's requests at last. Source: issue "Data subject request
 """
 
 from audience import public
+from audience.server import clock
 from consent.data_subject_requests import lifecycle
 from consent.data_subject_requests.execution.exports import storage as exports
 from consent.data_subject_requests.execution.person import (
@@ -45,7 +46,9 @@ async def erase_person(work: Work) -> Progress:
         analytics_visitor_ids([*identifiers, *held]),
         [] if work.request.visitor_id is None else [work.request.visitor_id],
     )
-    counts = await public.erase_person(work.conn, work.app_id, identifiers, work.now)
+    # Under the locks: what was taken in while they were waited for is from before the erasure.
+    now = clock.now()
+    counts = await public.erase_person(work.conn, work.app_id, identifiers, now)
     return Progress(is_phase_done=True, cursor={"visitor_ids": visitor_ids}, counts=counts)
 
 
@@ -123,6 +126,10 @@ async def _erase_request(work: Work, found: DataSubjectRequest) -> None:
     request = await storage.lock_request(work.conn, found.app_id, found.request_id)
     if request is None:
         return
+    # It may have been executed anew since its export went; nobody begins while its row is locked.
+    await delete_unfinished(work.conn, request.app_id, request.request_id)
+    while await exports.delete_some(work.conn, request.app_id, request.request_id, _PARTS_AT_ONCE):
+        pass
     request = await erase_content(work, request)
     if lifecycle.CANCELLED in lifecycle.MOVES[request.status]:
         await move_request(work.conn, request, lifecycle.CANCELLED, actor=SYSTEM, now=work.now)

@@ -5,11 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import delete, exists, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent.tables_requests import data_subject_export_parts, data_subject_exports
+from consent.tables_requests import (
+    data_subject_executions,
+    data_subject_export_parts,
+    data_subject_exports,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +121,21 @@ async def find_part(
 
 
 async def find_expired(conn: AsyncConnection, now: datetime) -> Export | None:
-    """An export that has expired, its row locked, or None."""
+    """An export that has expired, its row locked, or None.
+
+    One that is still being made is left out, however long that has been taking: it would lose what
+    was gathered first.
+    """
+    executed = data_subject_executions
+    is_being_made = exists().where(
+        *_is_of(executed, data_subject_exports), executed.c.completed_at.is_(None)
+    )
     rows = await conn.execute(
         select(data_subject_exports)
-        .where(data_subject_exports.c.expires_at <= now)
+        .where(data_subject_exports.c.expires_at <= now, ~is_being_made)
         .order_by(data_subject_exports.c.expires_at)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=data_subject_exports, skip_locked=True)
     )
     return _export(rows.one_or_none())
 
@@ -144,6 +156,10 @@ async def delete_some(conn: AsyncConnection, app_id: str, request_id: str, most:
 
 def _is(table: Any, app_id: str, request_id: str) -> tuple[Any, Any]:
     return table.c.app_id == UUID(app_id), table.c.request_id == UUID(request_id)
+
+
+def _is_of(table: Any, other: Any) -> tuple[Any, Any]:
+    return table.c.app_id == other.c.app_id, table.c.request_id == other.c.request_id
 
 
 def _export(row: Any) -> Export | None:

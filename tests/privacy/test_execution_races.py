@@ -1,0 +1,110 @@
+"""What gets between the steps of an execution: other executions, imports, jobs."""
+
+import asyncio
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+
+from audience.profile_changes.imports.jobs import apply_imports
+from audience.profiles.storage import lock_apps
+from audience.server.database import Database, raw
+from consent.data_subject_requests.execution import erasing
+from consent.data_subject_requests.execution.jobs import (
+    execute_some,
+    execute_step,
+    forget_expired_exports,
+)
+from consent.data_subject_requests.execution.step import Progress, Work
+from tests.conftest import App, Authorized
+from tests.data_subjects import REQUESTS, Office
+from tests.database_dump import found_in_dump
+from tests.privacy.people import MARKERS, make_people, verified_request
+
+IMPORT = "/api/audiences/v1/profiles/import/"
+COUNT_WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+async def _run(office: Office) -> None:
+    while await execute_some(office.service.app):  # type: ignore[arg-type]
+        pass
+
+
+async def _begin(office: Office, event: str) -> str:
+    """Have a request of Jane's executed, without any step of it; its id."""
+    request_id = await verified_request(office, event)
+    assert (await office.act(request_id, "execute"))[0] == 202
+    return request_id
+
+
+async def test_an_access_that_is_begun_anew_during_an_erasure_leaves_nothing(
+    app: App,
+    office: Office,
+    database: Database,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await make_people(app, office)
+    access = await _begin(office, "view_data")
+    await _begin(office, "delete_data")
+    erase_requests = erasing.PHASES["requests"]
+
+    async def begin_access_anew(work: Work) -> Progress:
+        """The erasure has stopped the access and removed its export just now."""
+        monkeypatch.setitem(erasing.PHASES, "requests", erase_requests)
+        assert (await office.act(access, "execute"))[0] == 202
+        for _ in range(10):
+            await execute_step(database, access)
+        assert await app.count("data_subject_export_parts") > 0
+        return await erase_requests(work)
+
+    monkeypatch.setitem(erasing.PHASES, "requests", begin_access_anew)
+    await _run(office)
+    await office.deliver()
+    assert (await office.get(access))["status"] in ("cancelled", "resolved")
+    assert await app.count("data_subject_export_parts") == 0
+    assert found_in_dump(database_url, MARKERS) == []
+
+
+async def test_a_file_that_is_taken_in_while_an_erasure_waits_is_from_before(
+    app: App, office: Office, authorized: Authorized, database: Database
+) -> None:
+    await make_people(app, office)
+    erasure = await _begin(office, "delete_data")
+    async with database.transaction() as conn:
+        await lock_apps(await raw(conn), [app.app_id])
+        step = asyncio.create_task(execute_step(database, erasure))
+        while not await app.rows.fetchval(COUNT_WAITING):
+            assert not step.done()
+            await asyncio.sleep(0.01)
+        text = "email,color\njane@shop.example,marker-new\nkim@shop.example,red\n"
+        headers, params = {"Content-Type": "text/csv"}, {"website_id": app.app_id}
+        assert (await authorized.post(IMPORT, params=params, data=text, headers=headers))[0] == 202
+    assert await step is not None
+    await _run(office)
+    while await apply_imports(app.service.app):
+        pass
+    assert await app.profiles("email", "jane@shop.example") == []
+    assert (await app.profile("email", "kim@shop.example"))["attributes"] == {"color": "red"}
+
+
+async def test_an_export_that_takes_long_to_make_is_whole(app: App, office: Office) -> None:
+    await make_people(app, office)
+    access = await _begin(office, "view_data")
+    service: Any = office.service.app
+    while not await app.count("data_subject_export_parts"):
+        assert await execute_some(service)
+    # Days later: the service was down.
+    await app.rows.execute("UPDATE data_subject_exports SET expires_at = now()")
+    while await forget_expired_exports(service):
+        pass
+    await _run(office)
+    headers = {"Authorization": f"Bearer {office.team.token}"}
+    answer = await office.service.get(f"{REQUESTS}/{access}/export", headers=headers)
+    data = json.loads(zipfile.ZipFile(io.BytesIO(await answer.read())).read("data.json"))
+    assert len(data["profiles"]) == 1
