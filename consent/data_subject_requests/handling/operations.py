@@ -12,6 +12,7 @@ from audience.server.clock import new_id
 from audience.server.settings import Settings
 from consent.data_subject_requests import lifecycle, storage
 from consent.data_subject_requests.execution import storage as executions
+from consent.data_subject_requests.handling.storage import lock_leader
 from consent.data_subject_requests.mails.operations import Letter, queue_mail
 from consent.data_subject_requests.mails.storage import Mail
 from consent.data_subject_requests.operations import move_request, note_event
@@ -64,8 +65,8 @@ async def change_request(
     """The request with another status, note or assignee; its row must be locked.
 
     given: as `schemas.RequestChange` has it. A requester whose e-mail is proved is told of a
-    rejection.  Errors: Conflict for a move that is not allowed, and while a job executes it;
-    Invalid for a duplicate without a fitting leader.
+    rejection.  Errors: Conflict for a move that is not allowed, while a job executes it, and while
+    somebody else changes its leader; Invalid for a duplicate without a fitting leader.
     """
     note, assignee = (given.get(name, getattr(request, name)) or None for name in _FREE_TEXTS)
     changed = replace(request, note=note, assignee=assignee)
@@ -94,11 +95,25 @@ async def change_request(
 async def _leader_id(
     conn: AsyncConnection, request: DataSubjectRequest, leader_id: str | None
 ) -> str:
-    """The id of the request that is worked on instead.  Errors: Invalid when it can't be."""
+    """The id of the request that is worked on instead, its row locked.
+
+    Errors: Invalid when it can't be; Conflict while somebody else changes it.
+    """
     if leader_id is None:
         message = "leader_id is required: which request is worked on instead?"
         raise Invalid(message, path="leader_id")
-    leader = await storage.find_request(conn, leader_id)
+    _check_leader(request, await storage.find_request(conn, leader_id))
+    # Two requests that lead each other would be worked on by nobody. Not waited for: the other one
+    # may be waiting for this.
+    leader = await lock_leader(conn, leader_id)
+    if leader is None:
+        message = "somebody is changing the request leader_id just now, try again"
+        raise Conflict(message, code="leader_changing", path="leader_id")
+    _check_leader(request, leader)
+    return leader_id
+
+
+def _check_leader(request: DataSubjectRequest, leader: DataSubjectRequest | None) -> None:
     is_fit = (
         leader is not None
         and leader.request_id != request.request_id
@@ -108,7 +123,6 @@ async def _leader_id(
     if not is_fit:
         message = "leader_id must be an open request of the same app and type"
         raise Invalid(message, path="leader_id")
-    return leader_id
 
 
 async def _is_executing(conn: AsyncConnection, request: DataSubjectRequest) -> bool:

@@ -53,6 +53,17 @@ async def list_requests(
     return [(request_of(row), row.timezone) for row in rows], count or 0
 
 
+async def lock_leader(conn: AsyncConnection, leader_id: str) -> DataSubjectRequest | None:
+    """The request, its row locked; None when it is gone or somebody else is changing it."""
+    rows = await conn.execute(
+        select(data_subject_requests)
+        .where(data_subject_requests.c.request_id == UUID(leader_id))
+        .with_for_update(skip_locked=True)
+    )
+    row = rows.one_or_none()
+    return None if row is None else request_of(row)
+
+
 async def list_duplicate_ids(conn: AsyncConnection, request: DataSubjectRequest) -> list[str]:
     """The ids of the requests that the request leads, oldest first."""
     column = data_subject_requests.c
