@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from audience.audiences.catalogue import operations
 from audience.audiences.definition import parse_definition
 from audience.audiences.evaluate import Context, compile_definition
 from audience.audiences.patterns import compile_pattern
@@ -178,6 +179,27 @@ async def test_who_asks_about_a_changed_audience_is_filled_after_it(
     await assert_as_evaluated(app, others, group("not", silver))
     await assert_as_evaluated(app, late, group("and", RECENT, group("not", silver)))
     assert await audiences.members(others) == crowd - await audiences.members(gold)
+
+
+async def test_who_asks_about_an_audience_that_is_just_being_changed_waits_for_it(
+    app: App, audiences: Audiences, crowd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "_PROFILES_FILLED_AT_ONCE", 100)
+    gold = await audiences.create(GOLD)
+    same = await audiences.create(leaf("exists", field_type="audiences", name=gold), name="same")
+    await audiences.run_jobs()
+    await audiences.replace(same, leaf("eq", value=True, field_type="audiences", name=gold))
+    silver, lock_apps = leaf("eq", "silver"), jobs.lock_apps
+
+    async def lock_late(*arguments: Any) -> None:
+        monkeypatch.setattr(jobs, "lock_apps", lock_apps)
+        await audiences.replace(gold, silver)
+        await lock_apps(*arguments)
+
+    monkeypatch.setattr(jobs, "lock_apps", lock_late)
+    await audiences.run_jobs()
+    assert await assert_as_evaluated(app, gold, silver) > crowd / 4
+    await assert_as_evaluated(app, same, silver)
 
 
 async def test_a_definition_that_is_not_understood_holds_nobody_up(

@@ -222,5 +222,4 @@ async def _begin(
     await storage.set_revision(conn, app_id, new_id())
     affected = {one: references[one] for one in [audience_id, *users]}
     for one in dependency_order(affected)[:_AUDIENCES_FILLED_AT_ONCE]:
-        if not await storage.is_any_filling(conn, app_id, affected[one]):
-            await fill_next_part(await raw(conn), app_id, one, now, _PROFILES_FILLED_AT_ONCE)
+        await fill_next_part(await raw(conn), app_id, one, now, _PROFILES_FILLED_AT_ONCE)

@@ -81,15 +81,6 @@ async def start_filling(
     )
 
 
-async def is_any_filling(conn: AsyncConnection, app_id: str, audience_ids: Collection[str]) -> bool:
-    """Whether the members of one of these audiences are being worked out."""
-    chosen = [UUID(audience_id) for audience_id in audience_ids]
-    found = select(_COLUMN.audience_id).where(
-        _COLUMN.app_id == UUID(app_id), _COLUMN.audience_id.in_(chosen), _COLUMN.is_filling
-    )
-    return bool(await conn.scalar(select(found.exists())))
-
-
 async def mark_deleted(conn: AsyncConnection, app_id: str, audience_id: str, now: datetime) -> None:
     """Delete softly; from now on no read shows its members, a job removes them."""
     await conn.execute(

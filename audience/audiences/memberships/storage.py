@@ -43,6 +43,11 @@ LEFT JOIN LATERAL (
 ) due ON true
 """
 
+IS_ANY_FILLING = """
+SELECT EXISTS (
+    SELECT FROM audiences WHERE app_id = $1 AND audience_id = ANY($2::uuid[]) AND is_filling
+)
+"""
 
 LIST_MEMBER_SINCE = """
 SELECT m.profile_id::text, m.audience_id::text, m.member_since FROM audience_members m
@@ -99,6 +104,14 @@ async def get_revision(conn: asyncpg.Connection, app_id: str) -> tuple[str | Non
     """(revision of the app's audiences, None when it has none; its time zone)."""
     row = await conn.fetchrow(GET_REVISION, app_id)
     return (None, "UTC") if row is None else (row[0], row[1])
+
+
+async def is_any_filling(
+    conn: asyncpg.Connection, app_id: str, audience_ids: Collection[str]
+) -> bool:
+    """Whether the members of one of these audiences are being worked out."""
+    found: bool = await conn.fetchval(IS_ANY_FILLING, app_id, list(audience_ids))
+    return found
 
 
 async def get_before(

@@ -28,6 +28,7 @@ from audience.audiences.memberships.decide import (
 )
 from audience.audiences.patterns import compile_pattern
 from audience.audiences.population_sql_due import compile_fill
+from audience.audiences.references import audience_ids
 from audience.audiences.upkeep import storage
 from audience.audiences.upkeep.storage import FillState, Part
 from audience.profiles.profile import Profile
@@ -45,12 +46,17 @@ async def fill_next_part(
     """Work out the members among the next `size` profiles; True when there is nothing left to do.
 
     conn: with an open transaction that holds the app's lock.  On repeat: goes on where it stopped.
+    While an audience that it asks about is being filled, nothing is done: that one comes first.
     A definition that SQL can decide alone takes one statement; other profiles are evaluated here.
     """
     state = await storage.find_fill_state(conn, app_id, audience_id)
     if state is None:
         return True
     filled = _compile(audience_id, state)
+    # Whoever chose this audience did so before the lock was had.
+    asked = audience_ids(filled.rule.definition)
+    if asked and await membership_storage.is_any_filling(conn, app_id, asked):
+        return False
     part = Part(app_id, audience_id, state.cursor, size)
     fill = compile_fill(filled.rule, now=now, timezone=zone_of(state.timezone), first_parameter=6)
     if fill is not None and not (filled.keeps_stays and filled.rule.duration is not None):
