@@ -7,12 +7,14 @@ its own takes them first, the locks of profiles last.
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 
 from audience.profile_changes.save import save_changes
 from audience.profile_changes.visitor_consents import VisitorConsents, set_consents
 from audience.profiles import storage as profile_storage
+from audience.profiles.attribute_statistics.storage import forget_values
 from audience.profiles.identifiers import ANALYTICS_VISITOR_ID, Identifier
 from audience.profiles.ledger import storage as ledger
 from audience.profiles.profile import Profile
@@ -46,8 +48,9 @@ async def erase_collected(
 ) -> int:
     """Remove attributes and forms from the visitors' profiles; how many profiles had any.
 
-    Also from the documents of their merges: undoing one would bring them back. Identifiers,
-    analytics facts and consents stay.  conn: as above.  On repeat: changes nothing.
+    Also from the documents of their merges, undoing one would bring them back, and where nobody else
+    had them from the statistics. Identifiers, analytics facts and consents stay.  conn: as above.
+    On repeat: changes nothing.
     """
     await profile_storage.lock_apps(conn, [app_id])
     profiles = await _holders(conn, app_id, analytics_visitor_ids)
@@ -55,6 +58,8 @@ async def erase_collected(
     for profile in profiles.profiles.values():
         await _erase_from_ledger(conn, app_id, profile.profile_id)
         if profile.attributes or profile.forms:
+            values = {"attributes": profile.attributes}
+            await forget_values(conn, app_id, values, profile.updated_at)
             profile.attributes, profile.attribute_written_at, profile.forms = {}, {}, {}
             profile.updated_at = now
             profiles.changed_profile_ids.add(profile.profile_id)
@@ -74,23 +79,29 @@ async def _holders(
 
 
 async def _erase_from_ledger(conn: asyncpg.Connection, app_id: str, profile_id: str) -> None:
-    """Empty the documents of the profile's merges, and of those of the profiles it absorbed."""
+    """Empty the documents of the profile's merges, and of those of the profiles it absorbed.
+
+    Of a merge that was undone only the profile's own side: the other one is somebody else's.
+    """
     waiting, seen = [profile_id], {profile_id}
     while waiting:
         current = waiting.pop()
-        for merge_id, merge, _ in await ledger.list_merges_of(conn, app_id, current):
-            if merge.survivor_before.profile_id != current:
+        for merge_id, merge, undone_at in await ledger.list_merges_of(conn, app_id, current):
+            survivor, absorbed = merge.survivor_before, merge.absorbed_before
+            is_whole = undone_at is None and survivor.profile_id == current
+            if undone_at is None and not is_whole:
+                # The merge that brought it here: done with the survivor.
                 continue
-            absorbed = merge.absorbed_before.profile_id
-            if absorbed not in seen:
-                seen.add(absorbed)
-                waiting.append(absorbed)
-            emptied = replace(
-                merge,
-                survivor_before=_emptied(merge.survivor_before),
-                absorbed_before=_emptied(merge.absorbed_before),
-            )
-            await ledger.save_merge_documents(conn, app_id, merge_id, emptied)
+            if is_whole and absorbed.profile_id not in seen:
+                seen.add(absorbed.profile_id)
+                waiting.append(absorbed.profile_id)
+            sides = {"survivor_before": survivor, "absorbed_before": absorbed}
+            emptied: dict[str, Any] = {
+                name: _emptied(side)
+                for name, side in sides.items()
+                if is_whole or side.profile_id == current
+            }
+            await ledger.save_merge_documents(conn, app_id, merge_id, replace(merge, **emptied))
 
 
 def _emptied(profile: Profile) -> Profile:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from audience.profiles.attribute_statistics.jobs import count_due_attributes
 from consent.decisions.expiry.operations import expire_consents
 from tests.api.test_consent_forms import change_settings
 from tests.api.test_surface import metric
@@ -196,6 +197,53 @@ async def test_withdrawal_erases_what_was_collected(authorized: Authorized, gate
     for table in ("profiles", "profile_merges"):
         text = str(await gated.rows.fetch(f"SELECT x::text FROM {table} x"))
         assert "marker-1729" not in text, table
+
+
+async def _undo_last_merge(app: App, client: Authorized) -> None:
+    merge_id = await app.rows.fetchval("SELECT max(merge_id::text) FROM profile_merges")
+    url = f"/api/audiences/v1/merges/{merge_id}/undo/?website_id={app.app_id}"
+    assert (await client.post(url))[0] == 200
+
+
+@pytest.mark.parametrize("is_survivor", [True, False])
+async def test_withdrawal_erases_nothing_of_somebody_whose_merge_was_undone(
+    authorized: Authorized, gated: App, is_survivor: bool
+) -> None:
+    await change_settings(authorized, gated, is_erased_on_withdrawal=True)
+    visitor = new_visitor(gated, ANALYTICS_ID)
+    await visitor.decide(analytics=1)
+    theirs = {"name": "color", "value": "theirs"}
+    # Somebody else's profile has absorbed another one.
+    await gated.write({"device_id": "d", "attributes": [theirs]}, {"email": "bob@example.org"})
+    await gated.write({"device_id": "d", "email": "bob@example.org"})
+    mine = {"name": "size", "value": "marker-1729"}
+    own = {"user_id": "jbond"} if is_survivor else {}
+    await gated.write({"analytics_visitor_id": ANALYTICS_ID, "attributes": [mine], **own})
+    await gated.write({"analytics_visitor_id": ANALYTICS_ID, "email": "bob@example.org", **own})
+    assert await gated.count("profiles") == 1
+    await _undo_last_merge(gated, authorized)
+    await visitor.decide(analytics=0)
+    assert await _attributes(gated) == {}
+    text = str(await gated.rows.fetch("SELECT x::text FROM profile_merges x"))
+    assert "marker-1729" not in text
+    first = "SELECT absorbed_before::text FROM profile_merges ORDER BY merge_id LIMIT 1"
+    assert "theirs" in await gated.rows.fetchval(first)
+    assert (await gated.profile("device_id", "d"))["attributes"] == {"color": "theirs"}
+
+
+async def test_withdrawal_takes_values_out_of_the_statistics(
+    authorized: Authorized, gated: App
+) -> None:
+    await change_settings(authorized, gated, is_erased_on_withdrawal=True)
+    visitor = new_visitor(gated, ANALYTICS_ID)
+    await visitor.decide(analytics=1)
+    await gated.write(ITEM)
+    while await count_due_attributes(gated.service.app):
+        pass
+    statistics = "SELECT most_common::text FROM attribute_statistics WHERE app_id = $1"
+    assert "green" in await gated.rows.fetchval(statistics, gated.app_id)
+    await visitor.decide(analytics=0)
+    assert await gated.rows.fetchval(statistics, gated.app_id) == "[]"
 
 
 async def test_withdrawal_erases_nothing_unless_the_app_wants_it(gated: App) -> None:
