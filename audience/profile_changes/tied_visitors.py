@@ -48,9 +48,9 @@ async def erase_collected(
 ) -> int:
     """Remove attributes and forms from the visitors' profiles; how many profiles had any.
 
-    Also from the documents of their merges, undoing one would bring them back, and where nobody else
-    had them from the statistics. Identifiers, analytics facts and consents stay.  conn: as above.
-    On repeat: changes nothing.
+    Also from the documents of their merges, as undoing one would bring them back, and from the
+    statistics where nobody else has them. Identifiers, analytics facts and consents stay.
+    conn: as above.  On repeat: changes nothing.
     """
     await profile_storage.lock_apps(conn, [app_id])
     profiles = await _holders(conn, app_id, analytics_visitor_ids)

@@ -205,9 +205,9 @@ async def _undo_last_merge(app: App, client: Authorized) -> None:
     assert (await client.post(url))[0] == 200
 
 
-@pytest.mark.parametrize("is_survivor", [True, False])
+@pytest.mark.parametrize("own", [{"user_id": "jbond"}, {}], ids=["survives", "is absorbed"])
 async def test_withdrawal_erases_nothing_of_somebody_whose_merge_was_undone(
-    authorized: Authorized, gated: App, is_survivor: bool
+    authorized: Authorized, gated: App, own: dict[str, str]
 ) -> None:
     await change_settings(authorized, gated, is_erased_on_withdrawal=True)
     visitor = new_visitor(gated, ANALYTICS_ID)
@@ -217,7 +217,6 @@ async def test_withdrawal_erases_nothing_of_somebody_whose_merge_was_undone(
     await gated.write({"device_id": "d", "attributes": [theirs]}, {"email": "bob@example.org"})
     await gated.write({"device_id": "d", "email": "bob@example.org"})
     mine = {"name": "size", "value": "marker-1729"}
-    own = {"user_id": "jbond"} if is_survivor else {}
     await gated.write({"analytics_visitor_id": ANALYTICS_ID, "attributes": [mine], **own})
     await gated.write({"analytics_visitor_id": ANALYTICS_ID, "email": "bob@example.org", **own})
     assert await gated.count("profiles") == 1
