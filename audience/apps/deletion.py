@@ -19,7 +19,10 @@ ERASERS = web.AppKey("app_erasers", list[Eraser])
 
 
 async def erase_deleted_app(app: web.Application) -> bool:
-    """One step: some rows of a deleted app, or its own row when nothing else is left."""
+    """One step: some rows of a deleted app, or its own row when nothing else is left.
+
+    False also while somebody still adds to the app, an upload perhaps: its row is for later.
+    """
     async with app[DATABASE].transaction() as conn:
         app_id = await storage.find_deleted_app_id(conn)
         if app_id is None:
@@ -27,5 +30,4 @@ async def erase_deleted_app(app: web.Application) -> bool:
         for erase in app[ERASERS]:
             if await erase(conn, app_id):
                 return True
-        await storage.delete_app(conn, app_id)
-        return True
+        return await storage.delete_app(conn, app_id)

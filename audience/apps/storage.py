@@ -145,9 +145,16 @@ async def find_deleted_app_id(conn: AsyncConnection) -> str | None:
     return None if found is None else str(found)
 
 
-async def delete_app(conn: AsyncConnection, app_id: str) -> None:
-    """Remove the row, and with it what few rows still refer to it."""
-    await conn.execute(delete(apps).where(apps.c.app_id == UUID(app_id)))
+async def delete_app(conn: AsyncConnection, app_id: str) -> bool:
+    """Remove the row, and with it what few rows still refer to it.
+
+    False when a transaction has added such a row and is not over: it is not waited for, as the
+    caller has locks that writes to other apps may be waiting for.
+    """
+    free = select(apps.c.app_id).where(apps.c.app_id == UUID(app_id))
+    free = free.with_for_update(skip_locked=True)
+    result = await conn.execute(delete(apps).where(apps.c.app_id.in_(free)))
+    return result.rowcount == 1
 
 
 _SELECT_APPS = (

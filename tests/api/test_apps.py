@@ -1,5 +1,6 @@
 """/api/apps/v2 and the audit log, over HTTP."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -150,6 +151,30 @@ async def test_deleted_app_is_gone_and_its_rows_follow(
         kept = await rows.fetch(f"SELECT DISTINCT app_id::text FROM {table}")
         assert [row[0] for row in kept] == [noise.app_id], table
     assert await app.count("attribute_whitelist") == 0
+
+
+async def test_deleted_app_with_an_upload_under_way_holds_no_writer_up(
+    app: App, noise: App, authorized: Authorized, database_url: str
+) -> None:
+    item = {"user_id": "jbond"}
+    upload = await asyncpg.connect(database_url)
+    try:
+        transaction = upload.transaction()
+        await transaction.start()
+        # What an added row that refers to the app does.
+        await upload.execute("SELECT FROM apps WHERE app_id = $1 FOR KEY SHARE", app.app_id)
+        assert await authorized.delete(f"{APPS}/{app.app_id}?confirm=test") == (204, "")
+        while await asyncio.wait_for(erase_deleted_app(app.service.app), timeout=5):
+            pass
+        assert (await app.write(item))[0] == 403
+        assert (await noise.write(item))[0] == 204
+        assert await app.count("apps") == 1
+        await transaction.commit()
+    finally:
+        await upload.close()
+    while await erase_deleted_app(app.service.app):
+        pass
+    assert await app.count("apps") == 0
 
 
 async def test_audit_log_names_operations_and_never_values(

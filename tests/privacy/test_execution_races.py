@@ -108,3 +108,13 @@ async def test_an_export_that_takes_long_to_make_is_whole(app: App, office: Offi
     answer = await office.service.get(f"{REQUESTS}/{access}/export", headers=headers)
     data = json.loads(zipfile.ZipFile(io.BytesIO(await answer.read())).read("data.json"))
     assert len(data["profiles"]) == 1
+
+
+async def test_nothing_is_executed_in_an_app_that_is_being_removed(
+    app: App, office: Office, authorized: Authorized
+) -> None:
+    await make_people(app, office)
+    await _begin(office, "view_data")
+    answer = await authorized.delete(f"/api/apps/v2/{app.app_id}?confirm=test")
+    assert answer[0] == 204, answer
+    assert not await execute_some(office.service.app)  # type: ignore[arg-type]

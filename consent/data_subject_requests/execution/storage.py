@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from audience.tables import apps
 from consent.tables_requests import data_subject_executions
 
 
@@ -58,16 +59,23 @@ async def find_due_execution(
 ) -> Execution | None:
     """The execution that waits longest for its next step, its row locked, or None.
 
-    request_id: only this request's, and however long its next step has been put off.
+    request_id: only this request's, and however long its next step has been put off. Those of a
+    deleted app are left out: they go with it, and who removes it has locks that a step waits for.
     """
     column = data_subject_executions.c
-    statement = select(data_subject_executions).where(column.completed_at.is_(None))
+    statement = (
+        select(data_subject_executions)
+        .join(apps, (apps.c.app_id == column.app_id) & apps.c.deleted_at.is_(None))
+        .where(column.completed_at.is_(None))
+    )
     if request_id is None:
         statement = statement.where(column.next_step_at <= now)
     else:
         statement = statement.where(column.request_id == UUID(request_id))
     rows = await conn.execute(
-        statement.order_by(column.next_step_at).limit(1).with_for_update(skip_locked=True)
+        statement.order_by(column.next_step_at)
+        .limit(1)
+        .with_for_update(of=data_subject_executions, skip_locked=True)
     )
     row = rows.one_or_none()
     return None if row is None else _execution(row)
