@@ -4,7 +4,7 @@ Pure: standard library only. Source: this project's own (ARCHITECTURE.md, decisi
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,13 +15,18 @@ from audience.profiles.profile_set import Merge, ProfileSet
 
 
 def undo_merge(
-    profiles: ProfileSet, merge: Merge, later_merges: Sequence[Merge], now: datetime
+    profiles: ProfileSet,
+    merge: Merge,
+    later_merges: Sequence[Merge],
+    now: datetime,
+    gone: Collection[Identifier] = (),
 ) -> tuple[Profile, list[Merge]]:
     """The absorbed profile, alive again, and the later merges with its share taken out of them.
 
     profiles holds the profile that the survivor lives on in, and the owners of the identifiers of
     both sides. later_merges: the not undone merges after this one in which the survivor took part,
-    oldest first.  Identifiers that have moved to a third profile since stay there.
+    oldest first.  Identifiers that have moved to a third profile since stay there; gone: those that
+    do not come back either.
     """
     absorbed, before = merge.absorbed_before, merge.survivor_before
     lineage_id = before.profile_id
@@ -40,16 +45,9 @@ def undo_merge(
     survivor = profiles.profiles[lineage_id]
     kept = set(base.identifiers())
     main_visitor_id = survivor.analytics_visitor_id
-    returning: list[Identifier] = []
-    for identifier in absorbed.identifiers():
-        owner = profiles.owner(identifier)
-        if owner is survivor and identifier not in kept:
-            profiles.detach(survivor, identifier)
-            returning.append(identifier)
-        elif owner is None:
-            returning.append(identifier)
-    restored = _with_identifiers(absorbed, set(returning), now)
-    _give_back_email(profiles, survivor, before)
+    returning = _take_identifiers(profiles, survivor, absorbed, kept, gone)
+    restored = _with_identifiers(absorbed, returning, now)
+    _give_back_email(profiles, survivor, before, gone)
     held = profiles.profiles[lineage_id] = without_share(survivor, absorbed, base)
     if main_visitor_id not in held.analytics_visitor_ids:
         held.analytics_visitor_id = None
@@ -97,6 +95,27 @@ def without_share(document: Profile, absorbed: Profile, base: Profile) -> Profil
     return result
 
 
+def _take_identifiers(
+    profiles: ProfileSet,
+    survivor: Profile,
+    absorbed: Profile,
+    kept: Collection[Identifier],
+    gone: Collection[Identifier],
+) -> set[Identifier]:
+    """What the absorbed profile gets back: from the survivor, who keeps some, or held by nobody."""
+    returning = set()
+    for identifier in absorbed.identifiers():
+        if identifier in gone:
+            continue
+        owner = profiles.owner(identifier)
+        if owner is survivor and identifier not in kept:
+            profiles.detach(survivor, identifier)
+            returning.add(identifier)
+        elif owner is None:
+            returning.add(identifier)
+    return returning
+
+
 def _with_identifiers(profile: Profile, held: set[Identifier], now: datetime) -> Profile:
     restored = copy.copy(profile)
     restored.updated_at = now
@@ -118,11 +137,13 @@ def _with_identifiers(profile: Profile, held: set[Identifier], now: datetime) ->
     return restored
 
 
-def _give_back_email(profiles: ProfileSet, survivor: Profile, before: Profile) -> None:
-    """The e-mail that the merge replaced, unless somebody else has it by now."""
+def _give_back_email(
+    profiles: ProfileSet, survivor: Profile, before: Profile, gone: Collection[Identifier]
+) -> None:
+    """The e-mail that the merge replaced, unless somebody else has it by now or it is gone."""
     if survivor.email is None and before.email is not None:
         email = Identifier(EMAIL, before.email)
-        if profiles.owner(email) is None:
+        if profiles.owner(email) is None and email not in gone:
             profiles.attach(survivor, email)
             survivor.email_as_given = before.email_as_given
 

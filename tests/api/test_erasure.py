@@ -309,3 +309,39 @@ async def test_a_file_that_is_applied_before_it_is_cleaned_brings_nobody_back(
     new = [{"name": "color", "value": "marker-file"}]
     await app.write({"user_id": "marker-user", "attributes": new})
     assert await app.count("profiles") == 2
+
+
+async def _undo_merge(app: App, client: Authorized) -> tuple[int, Any]:
+    merge_id = await app.rows.fetchval("SELECT max(merge_id::text) FROM profile_merges")
+    url = f"/api/audiences/v1/merges/{merge_id}/undo/?website_id={app.app_id}"
+    return await client.post(url)
+
+
+async def test_undoing_a_merge_brings_no_erased_identifier_back(
+    app: App, authorized: Authorized
+) -> None:
+    await app.write({"device_id": "marker-device", "analytics_visitor_id": VISITOR})
+    await app.write({"user_id": "jane"}, {"user_id": "jane", "device_id": "marker-device"})
+    # The last login wins: the visitor ID is somebody else's now, who is erased.
+    await app.write({"user_id": "marker-user", "analytics_visitor_id": VISITOR})
+    await _erase(app, BY_USER)
+    status, body = await _undo_merge(app, authorized)
+    assert status == 200
+    assert body["data"]["attributes"]["device_ids"] == ["marker-device"]
+    assert await app.profiles("analytics_visitor_id", VISITOR) == []
+
+
+async def test_undoing_a_merge_brings_no_erased_person_back(
+    app: App, authorized: Authorized
+) -> None:
+    color = [{"name": "color", "value": "marker-value"}]
+    await app.write({"device_id": "marker-device", "attributes": color}, {"user_id": "jane"})
+    await app.write({"user_id": "jane", "device_id": "marker-device"})
+    await app.write({"user_id": "marker-user", "device_id": "marker-device"})
+    await _erase(app, BY_USER)
+    status, body = await _undo_merge(app, authorized)
+    assert (status, body["errors"][0]["code"]) == (409, "person_erased")
+    assert await app.count("profiles") == 1
+    # Whoever comes back since is somebody new.
+    await app.write({"device_id": "marker-device"})
+    assert (await app.profile("device_id", "marker-device"))["attributes"] == {}

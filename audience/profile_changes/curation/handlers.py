@@ -120,7 +120,7 @@ async def undo_merge(request: web.Request) -> web.Response:
     """POST /api/audiences/v1/merges/{id}/undo/?website_id= -> 200, the profile that is back.
 
     What was written since the merge stays with the survivor. 404 for an unknown merge, 409
-    `merge_undone` when it was taken back before.
+    `merge_undone` when it was taken back before, `person_erased` for somebody erased since.
     """
     app_id = read_query(request, WebsiteQuery)["website_id"]
     merge_id = parse_uuid(request.match_info["merge_id"], "merge_id")

@@ -5,6 +5,8 @@ from datetime import datetime
 import asyncpg
 
 from audience.errors import Conflict, NotFound
+from audience.profile_changes.erasure.memory import erased_since
+from audience.profile_changes.erasure.storage import find_remembered
 from audience.profile_changes.save import save_changes
 from audience.profile_changes.type_conversions.values import fit_values_to_types
 from audience.profiles import storage as profile_storage
@@ -21,7 +23,9 @@ async def undo_merge_by_id(
     """Take a merge back; the profile that had been absorbed, alive again under its old id.
 
     Both profiles get back what was theirs; what was written since stays with the survivor.
-    Errors: NotFound("merge"); Conflict when it was undone before.
+    Identifiers of somebody who was erased since do not come back.
+    Errors: NotFound("merge"); Conflict when it was undone before, or when whom it would bring back
+    was erased since.
     """
     await profile_storage.lock_apps(conn, [app_id])
     found = await ledger.get_merge(conn, app_id, merge_id)
@@ -40,7 +44,11 @@ async def undo_merge_by_id(
         raise NotFound(message, path="merge")
     both = [*merge.absorbed_before.identifiers(), *merge.survivor_before.identifiers()]
     profiles.load(await profile_storage.find_profiles(conn, app_id, both))
-    restored, corrected = undo_merge(profiles, merge, [row for _, row in later], now)
+    gone = erased_since(await find_remembered(conn, app_id, both), merge.merged_at)
+    restored, corrected = undo_merge(profiles, merge, [row for _, row in later], now, gone)
+    if gone and not restored.identifiers():
+        message = f"the person that merge {merge_id} would bring back was erased"
+        raise Conflict(message, path="merge", code="person_erased")
     for (key, _), document in zip(later, corrected, strict=True):
         await ledger.save_merge_documents(conn, app_id, key, document)
     await fit_values_to_types(conn, app_id, profiles)

@@ -131,6 +131,15 @@ def is_from_before(
     )
 
 
+def erased_since(remembered: Remembered, moment: datetime) -> frozenset[Identifier]:
+    """The identifiers that an erased profile has held at that moment or later."""
+    return frozenset(
+        identifier
+        for identifier, erasures in remembered.items()
+        if any(one.erased_at >= moment for one in erasures)
+    )
+
+
 def _without_remembered(item: Item, known: Sequence[Remembrance]) -> Item | None:
     """The item without entries that a retry may have brought; None when nothing was left."""
     entries = tuple(entry for entry in item.entries if not _is_known(entry, known))
