@@ -345,3 +345,20 @@ async def test_undoing_a_merge_brings_no_erased_person_back(
     # Whoever comes back since is somebody new.
     await app.write({"device_id": "marker-device"})
     assert (await app.profile("device_id", "marker-device"))["attributes"] == {}
+
+
+async def test_an_undone_merge_shows_nothing_of_an_erased_person(
+    app: App, authorized: Authorized
+) -> None:
+    color = [{"name": "color", "value": "marker-value"}]
+    await app.write({"device_id": "marker-device", "attributes": color}, {"user_id": "jane"})
+    await app.write({"user_id": "jane", "device_id": "marker-device"})
+    assert (await _undo_merge(app, authorized))[0] == 200
+    async with app.database.transaction() as conn:
+        whom = [Identifier("device_id", "marker-device")]
+        counts = await public.erase_person(conn, app.app_id, whom, clock.now())
+    assert counts["profile_merges"] == 1
+    # At once, whenever the rest of the ledger follows.
+    profile_id = (await app.profile("user_id", "jane"))["id"]
+    url = f"/api/audiences/v1/profiles/{profile_id}/merges/?website_id={app.app_id}"
+    assert (await authorized.get(url))[1]["data"] == []

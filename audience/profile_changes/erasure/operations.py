@@ -2,7 +2,7 @@
 
 The order of things: lock the app, find, remember by digests, delete. From the moment of the commit
 nobody finds anything of the profile; ledger rows, which only undoing a merge could read (and that
-needs the profile), follow in steps.
+needs the profile), follow in steps. Those of undone merges, which the other side shows, go at once.
 """
 
 import secrets
@@ -124,6 +124,8 @@ async def _erase(
         rows = await storage.count_rows(conn, app_id, [profile.profile_id])
         await _remember(conn, app_id, profile, lineage if rows["profile_merges"] else [], now)
         await ledger.delete_refusals_of(conn, app_id, lineage)
+        # The others follow: nobody can read them. These are few, undone by hand.
+        await ledger.delete_undone_merges_of(conn, app_id, lineage)
         values = {"attributes": profile.attributes, "analytics": profile.analytics}
         await forget_values(conn, app_id, values, profile.updated_at)
         await profile_storage.delete_profiles(conn, app_id, [profile.profile_id])

@@ -107,6 +107,11 @@ DELETE FROM profile_merges WHERE app_id = $1
     AND (survivor_profile_id = ANY($2) OR absorbed_profile_id = ANY($2))
 """
 
+DELETE_UNDONE_MERGES_OF = """
+DELETE FROM profile_merges WHERE app_id = $1 AND undone_at IS NOT NULL
+    AND (survivor_profile_id = ANY($2) OR absorbed_profile_id = ANY($2))
+"""
+
 DELETE_REFUSALS_OF = """
 DELETE FROM merge_refusals WHERE app_id = $1
     AND (profile_id = ANY($2) OR other_profile_id = ANY($2))
@@ -189,6 +194,13 @@ async def delete_merges_of(
 ) -> None:
     """Delete every merge that one of the profiles took part in, with its documents."""
     await conn.execute(DELETE_MERGES_OF, app_id, list(profile_ids))
+
+
+async def delete_undone_merges_of(
+    conn: asyncpg.Connection, app_id: str, profile_ids: Sequence[str]
+) -> None:
+    """Delete the merges of the profiles that were taken back: the other side shows them too."""
+    await conn.execute(DELETE_UNDONE_MERGES_OF, app_id, list(profile_ids))
 
 
 async def delete_refusals_of(
