@@ -6,12 +6,14 @@ import json
 import zipfile
 from typing import Any
 
+import aiohttp
 import pytest
 
 from audience.profile_changes.imports.jobs import apply_imports
 from audience.profiles.storage import lock_apps
 from audience.server.database import Database, raw
 from consent.data_subject_requests.execution import erasing
+from consent.data_subject_requests.execution.exports import storage
 from consent.data_subject_requests.execution.jobs import (
     execute_some,
     execute_step,
@@ -108,6 +110,33 @@ async def test_an_export_that_takes_long_to_make_is_whole(app: App, office: Offi
     answer = await office.service.get(f"{REQUESTS}/{access}/export", headers=headers)
     data = json.loads(zipfile.ZipFile(io.BytesIO(await answer.read())).read("data.json"))
     assert len(data["profiles"]) == 1
+
+
+async def test_a_download_that_an_erasure_falls_into_is_cut_off(
+    app: App, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_people(app, office)
+    access = await _begin(office, "view_data")
+    await _run(office)
+    await _begin(office, "delete_data")
+    find_part = storage.find_part
+
+    async def erase_and_find(*arguments: Any) -> tuple[int, str] | None:
+        """The profiles are sent already."""
+        if arguments[2] == "consents":
+            while await app.count("data_subject_export_parts"):
+                await execute_some(office.service.app)  # type: ignore[arg-type]
+        return await find_part(*arguments)
+
+    monkeypatch.setattr(storage, "find_part", erase_and_find)
+    headers = {"Authorization": f"Bearer {office.team.token}"}
+    answer = await office.service.get(f"{REQUESTS}/{access}/export", headers=headers)
+    with pytest.raises(aiohttp.ClientError):
+        await answer.read()
+    monkeypatch.undo()
+    assert await app.count("data_subject_exports") == 1
+    answer = await office.service.get(f"{REQUESTS}/{access}/export", headers=headers)
+    assert answer.status == 404
 
 
 async def test_nothing_is_executed_in_an_app_that_is_being_removed(

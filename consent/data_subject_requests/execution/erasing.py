@@ -90,6 +90,8 @@ async def erase_exports(work: Work) -> Progress:
     (request,) = found
     if request.request_id != work.request.request_id:
         await delete_unfinished(work.conn, work.app_id, request.request_id)
+    # What is left of it between two steps must not be taken for the whole.
+    await exports.expire_export(work.conn, work.app_id, request.request_id, work.now)
     deleted = await exports.delete_some(work.conn, work.app_id, request.request_id, _PARTS_AT_ONCE)
     counts = {"data_subject_export_parts": deleted}
     cursor = {} if after is None else {"after": after}

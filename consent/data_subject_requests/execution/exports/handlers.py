@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 
+import structlog
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,6 +13,7 @@ from audience.errors import NotFound
 from audience.server import clock
 from audience.server.database import Database
 from audience.server.keys import DATABASE
+from audience.server.log import describe_error
 from audience.server.openapi import described
 from consent.data_subject_requests import storage as requests
 from consent.data_subject_requests.execution import storage as executions
@@ -118,21 +121,34 @@ async def _send(request: web.Request, export: Export, about: About) -> web.Strea
     await response.prepare(request)
     if request.method == "HEAD":
         return response
-    async for piece in make_archive(
-        about, lambda name: _parts(request.app[DATABASE], export, name)
-    ):
-        if piece:
-            await response.write(piece)
-    await response.write_eof()
+    parts = partial(_parts, request.app[DATABASE], export)
+    try:
+        async for piece in make_archive(about, parts):
+            if piece:
+                await response.write(piece)
+        await response.write_eof()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the rest is missing
+        # The beginning is sent already: only a cut connection says so.
+        structlog.get_logger().warning("download failed", error=describe_error(error))
+        if request.transport is not None:
+            request.transport.abort()
     return response
 
 
 async def _parts(database: Database, export: Export, section: str) -> AsyncIterator[str]:
-    """The section's parts, each read in a transaction of its own: a download may be slow."""
+    """The section's parts, each read in a transaction of its own: a download may be slow.
+
+    Errors: NotFound when the export has expired or was erased meanwhile.
+    """
     after = -1
     while True:
         async with database.transaction() as conn:
             found = await storage.find_part(conn, export, section, after)
+            # Looked at last: before parts go, the export is no longer to be downloaded.
+            current = await storage.find_export(conn, export.app_id, export.request_id)
+        if current is None or current.expires_at <= clock.now():
+            message = "the export is gone"
+            raise NotFound(message)
         if found is None:
             return
         after, content = found

@@ -140,6 +140,17 @@ async def find_expired(conn: AsyncConnection, now: datetime) -> Export | None:
     return _export(rows.one_or_none())
 
 
+async def expire_export(conn: AsyncConnection, app_id: str, request_id: str, now: datetime) -> None:
+    """Let nobody download the export any more, nor go on doing so.  On repeat: nothing."""
+    await conn.execute(
+        update(data_subject_exports)
+        .where(
+            *_is(data_subject_exports, app_id, request_id), data_subject_exports.c.expires_at > now
+        )
+        .values(expires_at=now)
+    )
+
+
 async def delete_some(conn: AsyncConnection, app_id: str, request_id: str, most: int) -> int:
     """Delete up to `most` parts of an export, or its row when it has none; rows deleted."""
     table = data_subject_export_parts
