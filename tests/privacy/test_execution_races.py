@@ -20,9 +20,11 @@ from consent.data_subject_requests.execution.jobs import (
     forget_expired_exports,
 )
 from consent.data_subject_requests.execution.step import Progress, Work
+from consent.data_subject_requests.mails.operations import COMPOSERS
 from tests.conftest import App, Authorized
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
+from tests.mailbox import body_of
 from tests.privacy.people import MARKERS, make_people, verified_request
 
 IMPORT = "/api/audiences/v1/profiles/import/"
@@ -137,6 +139,27 @@ async def test_a_download_that_an_erasure_falls_into_is_cut_off(
     assert await app.count("data_subject_exports") == 1
     answer = await office.service.get(f"{REQUESTS}/{access}/export", headers=headers)
     assert answer.status == 404
+
+
+async def test_a_mail_to_a_person_who_is_being_erased_is_not_sent(
+    app: App, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_people(app, office)
+    rejected = await verified_request(office, "view_data")
+    erasure = await verified_request(office, "delete_data")
+    changed = await office.change(rejected, status="rejected", reason="marker-wish")
+    assert changed == (204, "")
+    service: Any = office.service.app
+    compose = service[COMPOSERS]["rejection"]
+
+    async def erase_and_compose(*arguments: Any) -> Any:
+        assert (await office.act(erasure, "execute"))[0] == 202
+        await _run(office)
+        return await compose(*arguments)
+
+    monkeypatch.setitem(service[COMPOSERS], "rejection", erase_and_compose)
+    (told,) = await office.deliver()
+    assert "marker-wish" not in body_of(told)
 
 
 async def test_nothing_is_executed_in_an_app_that_is_being_removed(

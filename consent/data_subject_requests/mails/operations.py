@@ -80,6 +80,9 @@ async def send_some_mails(app: web.Application) -> bool:
             return True
     async with app[DATABASE].transaction() as conn:
         letter = await app[COMPOSERS][mail.purpose](conn, mail, app[SETTINGS], now)
+        # Its recipient may have been erased since it was found.
+        if not await storage.is_waiting(conn, mail):
+            return True
     outcome = "mail_dropped" if letter is None else await _deliver(app[SETTINGS], mail, letter, now)
     if outcome is not None:
         async with app[DATABASE].transaction() as conn:

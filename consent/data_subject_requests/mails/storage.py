@@ -79,6 +79,12 @@ async def count_try(conn: AsyncConnection, mail: Mail, next_try_at: datetime) ->
     )
 
 
+async def is_waiting(conn: AsyncConnection, mail: Mail) -> bool:
+    """Whether the mail is still to be sent."""
+    found = select(mails.c.mail_id).where(_is(mail))
+    return bool(await conn.scalar(select(found.exists())))
+
+
 async def delete_mail(conn: AsyncConnection, mail: Mail) -> bool:
     """Forget the mail; False when it was gone already."""
     result = await conn.execute(delete(mails).where(_is(mail)))
