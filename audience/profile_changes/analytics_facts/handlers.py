@@ -12,6 +12,7 @@ from audience.profile_changes.analytics_facts.facts import Conversion, Fact, Ord
 from audience.profile_changes.analytics_facts.operations import add_analytics_facts
 from audience.profile_changes.analytics_facts.schemas import AnalyticsFact, FactsAnswer
 from audience.profiles.identifiers import ANALYTICS_VISITOR_ID, USER_ID, Identifier
+from audience.profiles.storage import lock_apps
 from audience.server import clock
 from audience.server.database import raw
 from audience.server.json_api import json_response, read_list
@@ -40,7 +41,11 @@ async def add_facts(request: web.Request) -> web.Response:
         app_ids = sorted({fact.app_id for fact in facts})
         for app_id in app_ids:
             await access_app(conn, caller, app_id)
-        outcome = await add_analytics_facts(await raw(conn), facts, now)
+        driver = await raw(conn)
+        await lock_apps(driver, app_ids)
+        # Under the locks: merges are in the ledger in the order in which they happened.
+        now = clock.now()
+        outcome = await add_analytics_facts(driver, facts, now)
         for app_id in app_ids:
             await record_audit_entry(
                 conn, caller, "add_facts", now=now, app_id=app_id, target_type="app"

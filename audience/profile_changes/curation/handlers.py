@@ -1,8 +1,10 @@
 """Changes of single profiles by hand, over the authorized API."""
 
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.apps.access import access_app, caller_of
 from audience.apps.audit.operations import record_audit_entry
@@ -19,6 +21,7 @@ from audience.profiles.authorized.operations import PROFILE_KIND, profile_resour
 from audience.profiles.authorized.schemas import ProfileAnswer, ProfileAttributes, WebsiteQuery
 from audience.profiles.identifiers import Identifier, parse_identifier
 from audience.profiles.profile import Profile, profile_document
+from audience.profiles.storage import lock_apps
 from audience.server import clock
 from audience.server.database import raw
 from audience.server.json_api import (
@@ -67,9 +70,10 @@ async def merge_profiles(request: web.Request) -> web.Response:
     app_id = read_query(request, WebsiteQuery)["website_id"]
     profile_id = profile_id_of(request)
     body = await read_body(request, MergeBody)
-    caller, now = caller_of(request), clock.now()
+    caller = caller_of(request)
     async with request.app[DATABASE].transaction() as conn:
         await access_app(conn, caller, app_id)
+        now = await _moment_of_change(conn, app_id)
         merged = await merge_profiles_by_id(
             await raw(conn),
             app_id,
@@ -99,9 +103,10 @@ async def split_profile(request: web.Request) -> web.Response:
     app_id = read_query(request, WebsiteQuery)["website_id"]
     profile_id = profile_id_of(request)
     identifiers = _identifiers((await read_body(request, SplitBody))["identifiers"])
-    caller, now = caller_of(request), clock.now()
+    caller = caller_of(request)
     async with request.app[DATABASE].transaction() as conn:
         await access_app(conn, caller, app_id)
+        now = await _moment_of_change(conn, app_id)
         new = await split_profile_by_id(await raw(conn), app_id, profile_id, identifiers, now)
         await record_audit_entry(
             conn,
@@ -124,9 +129,10 @@ async def undo_merge(request: web.Request) -> web.Response:
     """
     app_id = read_query(request, WebsiteQuery)["website_id"]
     merge_id = parse_uuid(request.match_info["merge_id"], "merge_id")
-    caller, now = caller_of(request), clock.now()
+    caller = caller_of(request)
     async with request.app[DATABASE].transaction() as conn:
         await access_app(conn, caller, app_id)
+        now = await _moment_of_change(conn, app_id)
         restored = await undo_merge_by_id(await raw(conn), app_id, merge_id, now)
         await record_audit_entry(
             conn,
@@ -138,6 +144,12 @@ async def undo_merge(request: web.Request) -> web.Response:
             target_id=merge_id,
         )
     return json_response(request, _document(app_id, restored))
+
+
+async def _moment_of_change(conn: AsyncConnection, app_id: str) -> datetime:
+    """Now, under the app's lock: so the ledger has merges in the order in which they happened."""
+    await lock_apps(await raw(conn), [app_id])
+    return clock.now()
 
 
 def _identifiers(given: list[dict[str, str]]) -> list[Identifier]:

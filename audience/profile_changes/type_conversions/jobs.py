@@ -23,7 +23,7 @@ async def convert_attributes(app: web.Application) -> bool:
         if found is None:
             return False
         started = loop.time()
-        ended = await convert_next_values(driver, found, clock.now())
+        ended = await convert_next_values(driver, found)
     if ended is not None:
         async with app[DATABASE].transaction() as conn:
             await finish_conversion(await raw(conn), ended, clock.now())

@@ -18,6 +18,7 @@ from audience.profile_changes.type_conversions.values import fit_profile
 from audience.profiles import storage as profile_storage
 from audience.profiles.actions import convert_value
 from audience.profiles.profile_set import ProfileSet
+from audience.server import clock
 from audience.server.clock import new_id
 
 #: Profiles that are looked at, and changed, in one step.
@@ -98,9 +99,7 @@ async def begin_conversion(
     await storage.save_conversion(conn, app_id, name, value_type, now)
 
 
-async def convert_next_values(
-    conn: asyncpg.Connection, found: Conversion, now: datetime
-) -> Conversion | None:
+async def convert_next_values(conn: asyncpg.Connection, found: Conversion) -> Conversion | None:
     """One bounded step of a conversion, in the caller's transaction; at the last profile itself.
 
     Then `finish_conversion` says whether that was all: meanwhile a merge may have brought a value
@@ -114,7 +113,7 @@ async def convert_next_values(
     found = current
     rows = await storage.find_misfits(conn, found, _LOOKED_AT)
     misfits = [profile_id for profile_id, is_misfit in rows if is_misfit][:_CHANGED_AT_ONCE]
-    counts = await _convert(conn, found, misfits, now) if misfits else (0, 0)
+    counts = await _convert(conn, found, misfits, clock.now()) if misfits else (0, 0)
     reached = rows[-1][0] if rows else None
     if len(misfits) == _CHANGED_AT_ONCE:
         reached = misfits[-1]

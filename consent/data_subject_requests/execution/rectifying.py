@@ -13,6 +13,7 @@ from typing import Any
 from audience import public
 from audience.errors import NotFound
 from audience.public import AttributeChange, Identifier, IdentifierChange, PersonProfile
+from audience.server import clock
 from consent.data_subject_requests.execution.person import proved_identifiers
 from consent.data_subject_requests.execution.step import Progress, Step, Work
 
@@ -34,10 +35,12 @@ async def rectify(work: Work) -> Progress:
     attributes = [AttributeChange(one["name"], one["value"]) for one in instructions["attributes"]]
     changes = [_identifier_change(one) for one in instructions["identifiers"]]
     counts = {"profiles": 0, "attributes": 0, "profile_identifiers": 0}
+    # Under the lock: values and their write times follow each other.
+    now = clock.now()
     for position, profile in enumerate(profiles):
         own = [one for one in changes if _is_for(one, profile, profiles, is_first=position == 0)]
         done = await public.rectify_profile(
-            work.conn, work.app_id, profile.profile_id, attributes, own, work.now
+            work.conn, work.app_id, profile.profile_id, attributes, own, now
         )
         if done:
             await _record(work, profile.profile_id, done)
