@@ -18,6 +18,7 @@ from audience.server.log import Sink, configure_logging
 from consent.data_subject_requests.execution import erasing
 from consent.data_subject_requests.execution.jobs import execute_some
 from consent.data_subject_requests.execution.step import Progress, Work
+from consent.decisions.counting import visitor_digest
 from tests.conftest import App, Authorized
 from tests.consents import Visitor
 from tests.data_subjects import REQUESTS, Office
@@ -189,3 +190,18 @@ async def test_a_late_decision_is_not_tied_to_the_erased_analytics_id(
     monkeypatch.setattr(clock, "now", lambda: later)
     await decide(office, CONSENT_VISITOR, VISITOR, 0)
     assert await app.rows.fetchval(tied, CONSENT_VISITOR) == VISITOR
+
+
+async def test_an_erased_visitor_of_the_day_is_counted_as_nobody(app: App, office: Office) -> None:
+    await app.write({"email": "jane@shop.example"})
+    # Jane's browser has shown the form, and she has decided nothing.
+    shown = {"event": "form_view", "source": 1}
+    assert (await Visitor(app, CONSENT_VISITOR).send(shown))[0] == 204
+    erasure = await verified_request(office, "delete_data")
+    key = await app.rows.fetchval("SELECT hash_key FROM consent_day_keys")
+    digests = "SELECT visitor_digest FROM consent_day_visitors"
+    assert await app.rows.fetchval(digests) == visitor_digest(key, CONSENT_VISITOR)
+    assert (await office.act(erasure, "execute"))[0] == 202
+    await _run(office)
+    assert await app.count("consent_day_visitors") == 1
+    assert await app.rows.fetchval(digests) != visitor_digest(key, CONSENT_VISITOR)

@@ -40,12 +40,12 @@ async def erase_person(work: Work) -> Progress:
     await public.lock_profiles(work.conn, work.app_id)
     found = await public.find_person_profiles(work.conn, work.app_id, identifiers)
     held = [one for profile in found for one in profile.identifiers]
+    # Who has decided nothing is known to no table but as a visitor of the day.
+    own = [] if work.request.visitor_id is None else [work.request.visitor_id]
     visitor_ids = await find_consent_visitors(
-        work.conn,
-        work.app_id,
-        analytics_visitor_ids([*identifiers, *held]),
-        [] if work.request.visitor_id is None else [work.request.visitor_id],
+        work.conn, work.app_id, analytics_visitor_ids([*identifiers, *held]), own
     )
+    visitor_ids = sorted({*visitor_ids, *own})
     # Under the locks: what was taken in while they were waited for is from before the erasure.
     now = clock.now()
     counts = await public.erase_person(work.conn, work.app_id, identifiers, now)

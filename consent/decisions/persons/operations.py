@@ -3,6 +3,7 @@
 Source: issue "Data subject requests", item 4; architecture: the visitor in history is a keyed hash.
 """
 
+import secrets
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audience.server.database import raw
 from audience.uuid_text import UUID_PATTERN
 from consent.decisions.app_batch import visitor_hash
+from consent.decisions.counting import visitor_digest
 from consent.decisions.persons import storage
 from consent.decisions.storage import consent_lock_key, state_of
 
@@ -128,11 +130,19 @@ async def erase_visitors(
 ) -> dict[str, int]:
     """Delete the visitors' keys and current states; {table: rows}.
 
-    What they decided stays in the history, untouched and anonymous. Takes the app's consent lock.
+    What they decided stays in the history, untouched and anonymous; on the days that are still to
+    be added up they stay counted, as nobody. Takes the app's consent lock.
     On repeat: nothing is left to delete.
     """
     await lock_consents(conn, app_id)
-    keys, states = await storage.delete_visitors(await raw(conn), app_id, visitor_ids)
+    driver = await raw(conn)
+    keys, states = await storage.delete_visitors(driver, app_id, visitor_ids)
+    replacements = []
+    for day, day_key in await storage.list_day_keys(driver, app_id):
+        for visitor_id in visitor_ids:
+            digest = visitor_digest(day_key, visitor_id)
+            replacements.append((day, digest, secrets.token_bytes(len(digest))))
+    await storage.replace_digests(driver, app_id, replacements)
     return {"consent_visitor_keys": keys, "consent_visitors": states}
 
 

@@ -1,6 +1,7 @@
 """SQL of one person's consents: visitors, their decisions, the texts they saw."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import date
 from typing import Any
 
 import asyncpg
@@ -70,6 +71,16 @@ DELETE FROM consent_visitor_keys WHERE app_id = $1 AND visitor_id = ANY($2::uuid
 
 DELETE_VISITORS = """
 DELETE FROM consent_visitors WHERE app_id = $1 AND visitor_id = ANY($2::uuid[])
+"""
+
+LIST_DAY_KEYS = """
+SELECT day, hash_key FROM consent_day_keys WHERE app_id = $1 AND length(hash_key) > 0
+"""
+
+REPLACE_DIGESTS = """
+UPDATE consent_day_visitors v SET visitor_digest = gone.replacement
+FROM unnest($2::date[], $3::bytea[], $4::bytea[]) AS gone(day, visitor_digest, replacement)
+WHERE v.app_id = $1 AND v.day = gone.day AND v.visitor_digest = gone.visitor_digest
 """
 
 
@@ -146,3 +157,19 @@ async def delete_visitors(
     keys: str = await conn.execute(DELETE_KEYS, app_id, list(visitor_ids))
     states: str = await conn.execute(DELETE_VISITORS, app_id, list(visitor_ids))
     return int(keys.removeprefix("DELETE ")), int(states.removeprefix("DELETE "))
+
+
+async def list_day_keys(conn: asyncpg.Connection, app_id: str) -> list[tuple[date, bytes]]:
+    """(day, its key) of the days that are not added up yet."""
+    return [tuple(row) for row in await conn.fetch(LIST_DAY_KEYS, app_id)]
+
+
+async def replace_digests(
+    conn: asyncpg.Connection, app_id: str, replacements: Sequence[tuple[date, bytes, bytes]]
+) -> None:
+    """Write another digest in place of a day's visitor's.  Needs the app's consent lock.
+
+    replacements: (day, digest, the other one).
+    """
+    columns = [[row[column] for row in replacements] for column in range(3)]
+    await conn.execute(REPLACE_DIGESTS, app_id, *columns)
