@@ -331,6 +331,27 @@ async def test_verification_holds_while_decisions_are_written(app: App, database
     assert len(await history(app)) == 100
 
 
+async def test_an_export_whose_app_is_deleted_meanwhile_is_cut_off(
+    authorized: Authorized, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        await new_visitor(app).decide(analytics=1)
+    list_decisions = storage.list_decisions
+
+    async def list_and_delete(*arguments: Any) -> Any:
+        """One at a time; the app is deleted before the second."""
+        if arguments[2] > 0:
+            path = f"/api/apps/v2/{app.app_id}"
+            await authorized.delete(path, params={"confirm": "test"})
+            while await erase_deleted_app(app.service.app):  # type: ignore[arg-type]
+                pass
+        return await list_decisions(*arguments[:3], 1)
+
+    monkeypatch.setattr(storage, "list_decisions", list_and_delete)
+    with pytest.raises(aiohttp.ClientError):
+        await authorized.get(f"{API}/history/export/", params={"website_id": app.app_id})
+
+
 async def test_a_deleted_app_takes_its_history_along_and_nobody_elses(
     authorized: Authorized, make_app: MakeApp
 ) -> None:

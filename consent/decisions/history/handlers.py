@@ -138,7 +138,10 @@ async def export_consent_history(request: web.Request) -> web.StreamResponse:
 async def _write_export(
     request: web.Request, response: web.StreamResponse, query: dict[str, Any]
 ) -> None:
-    """Write every decision, page by page.  Errors: ConnectionResetError when the client went."""
+    """Write every decision, page by page.
+
+    Errors: ConnectionResetError when the client went; NotFound when the app is deleted meanwhile.
+    """
     is_csv, app_id = query["format"] == CSV, query["website_id"]
     await response.write(csv_head() if is_csv else b"[")
     after, is_first = 0, True
@@ -146,6 +149,8 @@ async def _write_export(
         # Its own short transaction each time: a slow client holds no snapshot.
         async with request.app[DATABASE].transaction() as conn:
             links = await storage.list_decisions(await raw(conn), app_id, after, _EXPORTED_AT_ONCE)
+            # Looked at last: of a deleted app some may be gone, which must not look like the end.
+            await access_app(conn, caller_of(request), app_id)
         if not links:
             break
         after = links[-1].sequence
