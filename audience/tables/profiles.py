@@ -1,10 +1,12 @@
 """Tables of profiles, their identifiers and the merge ledger."""
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     Table,
@@ -67,7 +69,8 @@ profile_identifiers = Table(
 )
 
 # One row is a merge: who stayed, who went, why, and both documents as they were (so that it can be
-# explained and undone). Rows stay after an undo; deleted by an erasure or with the app.
+# explained and undone). sequence: its place among the merges of an app, which clocks that differ or
+# are set back can't tell. Rows stay after an undo; deleted by an erasure or with the app.
 profile_merges = Table(
     "profile_merges",
     metadata,
@@ -79,6 +82,7 @@ profile_merges = Table(
     Column("survivor_before", JSONB, nullable=False),
     Column("absorbed_before", JSONB, nullable=False),
     moment("merged_at"),
+    Column("sequence", BigInteger, Identity(), nullable=False),
     moment("undone_at", nullable=True),
     Index("ix__profile_merges__survivor_profile_id", "survivor_profile_id"),
     Index("ix__profile_merges__absorbed_profile_id", "absorbed_profile_id"),

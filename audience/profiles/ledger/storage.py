@@ -39,7 +39,7 @@ GET_MERGE = f"SELECT {_MERGE_COLUMNS} FROM profile_merges WHERE app_id = $1 AND 
 LIST_MERGES_OF = f"""
 SELECT {_MERGE_COLUMNS} FROM profile_merges
 WHERE app_id = $1 AND (survivor_profile_id = $2 OR absorbed_profile_id = $2)
-ORDER BY merged_at, merge_id
+ORDER BY sequence
 """  # noqa: S608 - the column list is a constant
 
 MARK_MERGE_UNDONE = "UPDATE profile_merges SET undone_at = $3 WHERE app_id = $1 AND merge_id = $2"
@@ -92,7 +92,7 @@ WHERE app_id = $1 AND merge_id IN (
     SELECT m.merge_id FROM lineage JOIN profile_merges m
         ON m.app_id = $1 AND m.absorbed_profile_id = lineage.profile_id
 )
-ORDER BY merged_at, merge_id LIMIT $3 OFFSET $4
+ORDER BY sequence LIMIT $3 OFFSET $4
 """  # noqa: S608 - the column list is a constant
 
 LIST_REFUSALS = """
@@ -119,7 +119,7 @@ DELETE FROM merge_refusals WHERE app_id = $1
 
 
 async def insert_merges(conn: asyncpg.Connection, app_id: str, merges: Sequence[Merge]) -> None:
-    """Add merges to the ledger, in the order given: their ids grow."""
+    """Add merges to the ledger, in the order given.  Needs the app's lock: it makes their order."""
     await conn.executemany(INSERT_MERGE, [_merge_row(app_id, merge) for merge in merges])
 
 
