@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from audience.profiles.attribute_statistics.jobs import count_due_attributes
+from consent.decisions.expiry import storage
 from consent.decisions.expiry.operations import expire_consents
 from tests.api.test_consent_forms import change_settings
 from tests.api.test_surface import metric
@@ -168,6 +169,29 @@ async def test_expired_decisions_leave_the_profile(authorized: Authorized, app: 
     assert await _consents(app, "0" * 15 + "1") == {}
     await new_visitor(app, ANALYTICS_ID).decide(analytics=0)
     assert await _consents(app) == {"analytics": 0}
+
+
+async def test_a_decision_whose_period_is_being_made_longer_does_not_expire(
+    authorized: Authorized, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await app.write(ITEM)
+    await new_visitor(app, ANALYTICS_ID).decide(analytics=1)
+    await app.rows.execute(
+        "UPDATE consent_visitors SET last_decided_at = last_decided_at - interval '2 hours';"
+        "UPDATE profiles SET consents_at = consents_at - interval '2 hours'"
+    )
+    await change_settings(authorized, app, decision_period_seconds=3600)
+    lock_consents = storage.lock_consents
+
+    async def lock_late(*arguments: Any) -> None:
+        monkeypatch.undo()
+        await change_settings(authorized, app, decision_period_seconds=86_400)
+        await lock_consents(*arguments)
+
+    monkeypatch.setattr(storage, "lock_consents", lock_late)
+    while await expire_consents(app.service.app):  # type: ignore[arg-type]
+        pass
+    assert await _consents(app) == {"analytics": 1}
 
 
 async def test_the_gate_can_be_opened_again(authorized: Authorized, gated: App) -> None:

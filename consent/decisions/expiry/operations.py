@@ -4,8 +4,6 @@ The gate, the state and the form reckon with the time themselves; only the copy 
 for conditions of audiences, must be emptied.
 """
 
-from datetime import timedelta
-
 from aiohttp import web
 
 from audience import public
@@ -26,13 +24,11 @@ async def expire_consents(app: web.Application) -> bool:
     now = clock.now()
     async with app[DATABASE].transaction() as conn:
         driver = await raw(conn)
-        found = await storage.find_app_with_expired(driver, now)
-        if found is None:
+        app_id = await storage.find_app_with_expired(driver, now)
+        if app_id is None:
             return False
-        app_id, seconds = found
         await storage.lock_consents(driver, consent_lock_key(app_id))
-        oldest = now - timedelta(seconds=seconds)
-        expired = await storage.expire_some(driver, app_id, oldest, _EXPIRED_AT_ONCE)
+        expired = await storage.expire_some(driver, app_id, now, _EXPIRED_AT_ONCE)
         states = {
             one.analytics_visitor_id: public.VisitorConsents({}, one.decided_at)
             for one in sorted(expired, key=lambda one: one.decided_at)

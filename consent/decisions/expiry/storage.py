@@ -9,7 +9,7 @@ import asyncpg
 from consent.forms.settings import DEFAULT_COOKIE_PERIOD_SECONDS
 
 FIND_APP = f"""
-SELECT p.app_id::text, p.seconds FROM (
+SELECT p.app_id::text FROM (
     SELECT a.app_id, coalesce(s.decision_period_seconds, {DEFAULT_COOKIE_PERIOD_SECONDS}) AS seconds
     FROM apps a LEFT JOIN consent_settings s USING (app_id) WHERE a.deleted_at IS NULL
 ) p
@@ -21,17 +21,25 @@ WHERE p.seconds > 0 AND EXISTS (
 LIMIT 1
 """  # noqa: S608 - a constant
 
-# Under the app's consent lock, so that no decision comes between finding and marking.
-EXPIRE_SOME = """
-WITH old AS (
+# Under the app's consent lock, so that no decision comes between finding and marking. The period is
+# read here and nowhere before: what is marked stays so, also when it has just been made longer.
+EXPIRE_SOME = f"""
+WITH period AS (
+    SELECT coalesce(
+        (SELECT s.decision_period_seconds FROM consent_settings s WHERE s.app_id = $1),
+        {DEFAULT_COOKIE_PERIOD_SECONDS}
+    ) AS seconds
+), old AS (
     SELECT app_id, visitor_id FROM consent_visitors
-    WHERE app_id = $1 AND NOT is_expired AND last_decided_at <= $2
+    WHERE app_id = $1 AND NOT is_expired AND (SELECT seconds FROM period) > 0
+        AND last_decided_at
+            <= $2::timestamptz - (SELECT seconds FROM period) * interval '1 second'
     ORDER BY last_decided_at LIMIT $3
 )
 UPDATE consent_visitors v SET is_expired = true FROM old
 WHERE v.app_id = old.app_id AND v.visitor_id = old.visitor_id
 RETURNING v.analytics_visitor_id, v.last_decided_at
-"""
+"""  # noqa: S608 - a constant
 
 LOCK = "SELECT pg_advisory_xact_lock($1)"
 
@@ -43,10 +51,10 @@ class Expired(NamedTuple):
     decided_at: datetime
 
 
-async def find_app_with_expired(conn: asyncpg.Connection, now: datetime) -> tuple[str, int] | None:
-    """(app, its period in seconds) of an app that has anything to expire, or None."""
-    row = await conn.fetchrow(FIND_APP, now)
-    return None if row is None else (row[0], row[1])
+async def find_app_with_expired(conn: asyncpg.Connection, now: datetime) -> str | None:
+    """An app that has anything to expire, or None."""
+    app_id: str | None = await conn.fetchval(FIND_APP, now)
+    return app_id
 
 
 async def lock_consents(conn: asyncpg.Connection, key: int) -> None:
@@ -55,8 +63,8 @@ async def lock_consents(conn: asyncpg.Connection, key: int) -> None:
 
 
 async def expire_some(
-    conn: asyncpg.Connection, app_id: str, oldest: datetime, most: int
+    conn: asyncpg.Connection, app_id: str, now: datetime, most: int
 ) -> Sequence[Expired]:
-    """Mark up to `most` visitors whose newest decision is not after `oldest`, and return them."""
-    rows = await conn.fetch(EXPIRE_SOME, app_id, oldest, most)
+    """Mark up to `most` visitors whose newest decision is too old by now, and return them."""
+    rows = await conn.fetch(EXPIRE_SOME, app_id, now, most)
     return [Expired(row[0], row[1]) for row in rows]
