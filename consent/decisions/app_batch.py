@@ -242,6 +242,10 @@ class AppBatch:
         analytics_id, gate = after.analytics_visitor_id, self.settings.gate_consent_type
         if analytics_id is None:
             return
+        known = self.tied.get(analytics_id)
+        if known is not None and _decided_at(known) > _decided_at(after):
+            # Another consent visitor of the same browser; the newest decision counts.
+            return
         self.tied[analytics_id] = after
         if gate is None or not self.settings.is_erased_on_withdrawal:
             return
@@ -255,6 +259,10 @@ class AppBatch:
 def visitor_hash(hash_key: bytes, visitor_id: str) -> bytes:
     """What stands for a consent visitor in history: HMAC-SHA256 with the visitor's own key."""
     return hmac.digest(hash_key, visitor_id.encode(), hashlib.sha256)
+
+
+def _decided_at(visitor: VisitorState) -> datetime:
+    return visitor.last_decided_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _is_approved(visitor: VisitorState, consent_type: str) -> bool:

@@ -2,13 +2,19 @@
 
 import asyncio
 import json
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from audience.profiles.attribute_statistics.jobs import count_due_attributes
+from audience.server import clock
+from consent.decisions.app_batch import Collect
+from consent.decisions.collected import parse_collected
 from consent.decisions.expiry import storage
 from consent.decisions.expiry.operations import expire_consents
+from consent.decisions.writer import CollectWriter
 from tests.api.test_consent_forms import change_settings
 from tests.api.test_surface import metric
 from tests.conftest import App, Authorized
@@ -267,6 +273,40 @@ async def test_withdrawal_takes_values_out_of_the_statistics(
     assert "green" in await gated.rows.fetchval(statistics, gated.app_id)
     await visitor.decide(analytics=0)
     assert await gated.rows.fetchval(statistics, gated.app_id) == "[]"
+
+
+async def _decide_at_once(app: App, *decisions: tuple[int, datetime]) -> None:
+    """Consent visitors of one browser decide about analytics, in one batch."""
+    collects = []
+    for status, decided_at in decisions:
+        body = {
+            "websiteId": app.app_id,
+            "visitorId": str(uuid4()),
+            "hostname": "shop.example",
+            "event": "consent_change",
+            "consents": {"analytics": {"status": status}},
+            "decidedAt": decided_at.isoformat(),
+            "cookies": f"_pk_id.{app.app_id}.1fff={ANALYTICS_ID}.1.2.3",
+        }
+        collects.append(Collect(parse_collected(body, is_gpc_signalled=False), None))
+    writer = CollectWriter(app.database.hold())
+    try:
+        assert await writer.write(collects) == [None] * len(collects)
+    finally:
+        await writer.close()
+
+
+async def test_of_decisions_of_one_batch_the_newest_of_a_browser_counts(
+    authorized: Authorized, gated: App
+) -> None:
+    await change_settings(authorized, gated, is_erased_on_withdrawal=True)
+    await gated.write(ITEM)
+    now = clock.now()
+    await _decide_at_once(gated, (1, now), (0, now - timedelta(hours=1)))
+    assert await _consents(gated) == {"analytics": 1}
+    assert await gated.write(ITEM) == (204, "")
+    await _decide_at_once(gated, (0, now), (1, now - timedelta(minutes=1)))
+    assert await _consents(gated) == {"analytics": 0}
 
 
 async def test_withdrawal_erases_nothing_unless_the_app_wants_it(gated: App) -> None:
