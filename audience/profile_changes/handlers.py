@@ -10,7 +10,7 @@ from audience.profile_changes.emails import email_check
 from audience.profile_changes.items import Skip, parse_items
 from audience.profile_changes.public_schemas import AttributesItem, FormItem, SkippedEntries
 from audience.profile_changes.write_request import SkippedStrictly, WriteRequest
-from audience.profile_changes.writer import Writer
+from audience.profile_changes.writer import make_writer
 from audience.server import metrics
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE, SETTINGS
@@ -27,14 +27,14 @@ _NO_CONTENT = ResponseHead(204, {})
 
 async def hold_writes(app: web.Application) -> AsyncIterator[None]:
     """Coalesces public writes on one connection while the service runs."""
-    writer = Writer(app[DATABASE].hold())
+    writer = make_writer(app[DATABASE].hold())
     app[_WRITES] = Batcher[WriteRequest, list[Skip]](
         writer.write,
         max_weight=_MAX_BATCH_WEIGHT,
         on_batch=metrics.BATCH_SIZE.labels("writes").observe,
-        settle=writer.settle,
+        settle=writer.locks.settle,
     )
-    writer.has_waiting = app[_WRITES].has_waiting
+    writer.locks.has_waiting = app[_WRITES].has_waiting
     writer.take_also = app[_WRITES].take_also
     yield
     await app[_WRITES].close()

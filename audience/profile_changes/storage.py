@@ -1,11 +1,13 @@
-"""SQL of the public write path: the apps' locks, and everything a batch must know of an app.
+"""SQL of the public write path: everything a batch must know of an app.
 
-A batch holds its apps' locks for the session, not for a transaction: so what it reads needs no
-transaction, and the usual batch, which only changes attributes, is one statement that commits
-itself. The same lock as `profiles/storage.py` takes for a transaction: one keeps the other out.
+A batch holds its apps' locks for the session, not for a transaction (`writer.py`): so what it reads
+needs no transaction, and the usual batch, which only changes attributes, is one statement that
+commits itself. The same lock as `profiles/storage.py` takes for a transaction: one keeps the other
+out. Without it two sessions read the same profile, both change it, and one change is lost; or both
+make a profile for the same new identifier.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -29,21 +31,8 @@ from audience.profiles.profile import Profile
 from audience.profiles.storage import (
     NO_PROFILE_COLUMNS,
     PROFILE_COLUMNS,
-    app_lock_key,
     profile_of,
 )
-
-# The first part is done before the second one. Keys are taken in the order given, so that two
-# sessions never wait for each other. A row says '' for a lock that had to be waited for.
-SWITCH_APPS = """
-SELECT pg_advisory_unlock(key)::text FROM unnest($1::bigint[]) AS key
-UNION ALL
-SELECT CASE WHEN pg_try_advisory_lock(key) THEN 'free' ELSE pg_advisory_lock(key)::text END
-FROM unnest($2::bigint[]) AS key
-"""
-
-# Waits for nobody, so it may be done while other locks are held.
-TRY_APPS = "SELECT pg_try_advisory_lock(key) FROM unnest($1::bigint[]) AS key"
 
 # One row per app that may be written to, then one per profile. One statement for all apps of the
 # batch: round trips are what a batch waits for. LATERAL with LIMIT 1 makes the planner look each
@@ -128,28 +117,6 @@ class LoadedApp:
     before: dict[str, Before] = field(default_factory=dict)
     erased: Remembered = field(default_factory=dict)
     gate: Gate | None = None
-
-
-async def switch_locks(
-    conn: asyncpg.Connection, unlocked: Iterable[str], locked: Iterable[str]
-) -> bool:
-    """Release some apps' locks, then take others'; whether somebody had any of those.
-
-    Afterwards this session is the only one that changes profiles of the locked apps, until they are
-    released or the connection ends.  Locks in one order everywhere, and waits while holding none,
-    so two callers never deadlock.  Without it two sessions read the same profile, both change it,
-    and one change is lost; or both make a profile for the same new identifier.
-    """
-    released = [app_lock_key(app_id) for app_id in unlocked]
-    wanted = sorted(app_lock_key(app_id) for app_id in locked)
-    rows = await conn.fetch(SWITCH_APPS, released, wanted)
-    return any(row[0] == "" for row in rows)
-
-
-async def try_locks(conn: asyncpg.Connection, app_ids: Collection[str]) -> set[str]:
-    """Take those of the apps' locks that nobody has; which they are."""
-    rows = await conn.fetch(TRY_APPS, [app_lock_key(app_id) for app_id in app_ids])
-    return {app_id for app_id, row in zip(app_ids, rows, strict=True) if row[0]}
 
 
 async def load_apps(

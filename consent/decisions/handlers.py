@@ -17,7 +17,7 @@ from audience.server.request_body import read_json
 from consent.decisions.app_batch import Collect
 from consent.decisions.collected import parse_collected
 from consent.decisions.operations import CollectResult, find_visitor_consents
-from consent.decisions.writer import CollectWriter
+from consent.decisions.writer import make_writer
 
 _COLLECTS = web.AppKey("collects", Batcher[Collect, CollectResult])
 _RATE_LIMIT = web.AppKey("collect_rate_limit", RateLimit)
@@ -32,14 +32,15 @@ _NO_CONTENT = ResponseHead(204, {})
 async def hold_collects(app: web.Application) -> AsyncIterator[None]:
     """Coalesces collected requests on one connection while the service runs."""
     public.use_visitor_consents(find_visitor_consents)
-    writer = CollectWriter(app[DATABASE].hold())
+    writer = make_writer(app[DATABASE].hold())
     app[_RATE_LIMIT] = RateLimit(app[SETTINGS].collect_per_minute, time.monotonic)
     app[_COLLECTS] = Batcher[Collect, CollectResult](
         writer.write,
         max_weight=_MAX_BATCH,
         on_batch=metrics.BATCH_SIZE.labels("collects").observe,
-        settle=writer.settle,
+        settle=writer.locks.settle,
     )
+    writer.locks.has_waiting = app[_COLLECTS].has_waiting
     writer.take_also = app[_COLLECTS].take_also
     yield
     await app[_COLLECTS].close()

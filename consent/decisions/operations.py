@@ -37,21 +37,14 @@ async def collect_batch(
     known: Known,
     now: Callable[[], datetime],
     counts: Counts,
-    take_also: Callable[[], Sequence[Collect]] = tuple,
 ) -> list[CollectResult]:
     """Apply the requests in order; per request None, or why it was refused.
 
-    take_also: asked once for requests that arrived meanwhile and need no further lock; they join
-    the batch, their results follow the others'. So those who were answered last and ask again at
-    once share a commit with those who waited, instead of taking turns with them.
     The caller holds the locks of `lock_keys` and no transaction is open. now is asked after they
     are held, so that received_at follows the order of the chain. Errors of the database are the
     caller's: nothing is applied.
     """
     loaded = await _load(conn, items, known)
-    late = take_also()
-    if late:
-        loaded.add(await _load(conn, late, known))
     known.remember(loaded.history_ids, loaded.hostnames)
     moment, batch = now(), Batch()
     apps = {
@@ -62,7 +55,7 @@ async def collect_batch(
         apps[item.collected.app_id].apply(item)
         if item.collected.app_id in apps
         else Forbidden("Forbidden: websiteId names no app of this service", path="websiteId")
-        for item in (*items, *late)
+        for item in items
     ]
     await _save(conn, batch, apps.values(), loaded, moment)
     known.remember(set(), batch.hostnames)

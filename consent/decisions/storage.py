@@ -7,23 +7,16 @@ apps' profiles, so that no profile appears unseen; whoever needs both takes thos
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
 import orjson
 
 from consent.decisions.decide import TypeState, VisitorState
-
-# The first part is done before the second one. Keys are taken in the order given, so that two
-# sessions never wait for each other.
-SWITCH_LOCKS = """
-SELECT pg_advisory_unlock(key)::text FROM unnest($1::bigint[]) AS key
-UNION ALL
-SELECT pg_advisory_lock(key)::text FROM unnest($2::bigint[]) AS key
-"""
 
 # One row per app, then one per visitor, per known decision, per known text and per known host name.
 # LATERAL with LIMIT 1 makes the planner look each key up, whatever it believes about the app.
@@ -136,32 +129,16 @@ class Loaded:
     hostnames: set[tuple[str, str]] = field(default_factory=set)
     held_visitor_ids: set[tuple[str, str]] = field(default_factory=set)
 
-    def add(self, other: "Loaded") -> None:
-        """Take what was read for further requests, under the same locks."""
-        self.apps |= other.apps
-        self.visitors |= other.visitors
-        self.decision_ids |= other.decision_ids
-        self.history_ids |= other.history_ids
-        self.hostnames |= other.hostnames
-        self.held_visitor_ids |= other.held_visitor_ids
 
-
+@lru_cache(maxsize=10_000)
 def consent_lock_key(app_id: str) -> int:
-    """The advisory lock of the app's consents, another one than that of its profiles."""
+    """The advisory lock of the app's consents, another one than that of its profiles.
+
+    Who holds it is the only one that writes consents of the app. Without it two sessions would give
+    two decisions the same place in the chain, and one would fail.
+    """
     digest = hashlib.sha256(f"consents of {app_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
-
-
-async def switch_locks(
-    conn: asyncpg.Connection, unlocked: Iterable[int], locked: Iterable[int]
-) -> None:
-    """Release some advisory locks of this session, then wait for others in the order given.
-
-    Afterwards this session is the only one that writes consents of the locked apps, until they are
-    released or the connection ends. Without it two sessions would give two decisions the same
-    place in the chain, and one would fail.
-    """
-    await conn.fetch(SWITCH_LOCKS, list(unlocked), list(locked))
 
 
 async def load_batch(

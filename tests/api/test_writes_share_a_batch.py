@@ -10,9 +10,11 @@ import asyncpg
 import pytest
 from aiohttp.test_utils import TestClient
 
-from audience.profile_changes import handlers, operations, storage, writer
+from audience.profile_changes import handlers, operations, storage
 from audience.profile_changes.items import Item
 from audience.server.database import Database
+from audience.server.session_locks import locks
+from audience.server.session_locks.storage import SWITCH_LOCKS
 from audience.server.settings import Settings
 from consent.app import create_app
 from tests.conftest import UNUSED_AUDIENCE, App, serve_in_test
@@ -169,13 +171,13 @@ async def test_a_new_connection_takes_its_locks_anew(
     recorded: tuple[TestClient[Any, Any], Recorder],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("_LINGER_SECONDS", "_LONGEST_HOLD_SECONDS"):
-        monkeypatch.setattr(writer, name, 60)
+    for name in ("LINGER_SECONDS", "LONGEST_HOLD_SECONDS"):
+        monkeypatch.setattr(locks, name, 60)
     client, recorder = recorded
     for _ in range(2):
         answer = await client.post("/data/tracker/attributes/", data=_body(app, {"user_id": "m"}))
         assert answer.status == 204
-    assert recorder.statements.count(storage.SWITCH_APPS) == 1
+    assert recorder.statements.count(SWITCH_LOCKS) == 1
     held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
     while len(await app.rows.fetch(held)) > 1:
         # The other service may be about to release those of the test before.
@@ -186,11 +188,9 @@ async def test_a_new_connection_takes_its_locks_anew(
     recorder.statements.clear()
     while answer.status != 204 or not recorder.statements:
         answer = await client.post("/data/tracker/attributes/", data=_body(app, {"user_id": "m"}))
-    sent = [
-        text for text in recorder.statements if text in (storage.SWITCH_APPS, storage.LOAD_APPS)
-    ]
+    sent = [text for text in recorder.statements if text in (SWITCH_LOCKS, storage.LOAD_APPS)]
     # Before these, the load that found the old connection gone may be recorded too.
-    assert sent[-2:] == [storage.SWITCH_APPS, storage.LOAD_APPS]
+    assert sent[-2:] == [SWITCH_LOCKS, storage.LOAD_APPS]
 
 
 async def test_nobody_waits_long_for_a_writer_without_work(app: App) -> None:

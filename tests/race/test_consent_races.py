@@ -15,7 +15,7 @@ from tests.conftest import App
 from tests.consents import Visitor, history, new_visitor
 from tests.service_process import ServiceProcess
 
-UNGUARDED = str(Path(__file__).with_name("unguarded_consents.py"))
+UNGUARDED = str(Path(__file__).with_name("unguarded.py"))
 MAX_ROUNDS = 20
 
 

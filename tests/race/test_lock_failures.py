@@ -8,7 +8,7 @@ import pytest
 from audience.errors import Unavailable
 from audience.profile_changes.items import Item, Items
 from audience.profile_changes.write_request import WriteRequest
-from audience.profile_changes.writer import Writer
+from audience.profile_changes.writer import Writer, make_writer
 from audience.profiles.identifiers import Identifier
 from audience.profiles.storage import app_lock_key
 from audience.server.database import Database
@@ -35,11 +35,11 @@ async def test_writer_that_lost_a_deadlock_keeps_none_of_the_locks(
         for position, app_id in enumerate((first, second))
     ]
     request = WriteRequest(Items(tuple(items), ()))
-    writer, other = Writer(database.hold()), await asyncpg.connect(database_url)
+    writer, other = make_writer(database.hold()), await asyncpg.connect(database_url)
     try:
         while not await _loses_deadlock(writer, request, other, (first, second), rows):
             await other.execute(UNLOCK_ALL)
-            await writer.unlock()
+            await writer.locks.unlock()
         await other.execute(UNLOCK_ALL)
         assert await writer.write([request]) == [[]]
     finally:

@@ -1,19 +1,19 @@
 """The service without its guard against concurrent writers, to show what the guard prevents."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
-from audience.profile_changes import storage
+from audience.server.session_locks import storage
 from consent.cli import main
 
 
-async def lock_nothing(_conn: object, _unlocked: Iterable[str], _locked: Iterable[str]) -> bool:
-    """Let two sessions change the same profiles at once."""
+async def lock_nothing(_conn: object, _released: Collection[int], _wanted: Sequence[int]) -> bool:
+    """Let two sessions change the same profiles, or write to the same chain, at once."""
     return False
 
 
-async def try_nothing(_conn: object, app_ids: Collection[str]) -> set[str]:
+async def try_nothing(_conn: object, keys: Collection[int]) -> set[int]:
     """As `lock_nothing`."""
-    return set(app_ids)
+    return set(keys)
 
 
 storage.switch_locks = lock_nothing
