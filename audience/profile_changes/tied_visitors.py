@@ -44,18 +44,27 @@ async def set_consents_of_visitors(
 
 
 async def erase_collected(
-    conn: asyncpg.Connection, app_id: str, analytics_visitor_ids: Collection[str], now: datetime
+    conn: asyncpg.Connection, app_id: str, withdrawn: Mapping[str, datetime], now: datetime
 ) -> int:
     """Remove attributes and forms from the visitors' profiles; how many profiles had any.
 
+    withdrawn: {analytics visitor id: when consent was withdrawn}; a profile that knows a newer
+    decision keeps everything.
     Also from the documents of their merges, as undoing one would bring them back, and from the
     statistics where nobody else has them. Identifiers, analytics facts and consents stay.
     conn: as above.  On repeat: changes nothing.
     """
     await profile_storage.lock_apps(conn, [app_id])
-    profiles = await _holders(conn, app_id, analytics_visitor_ids)
+    profiles = await _holders(conn, app_id, withdrawn)
+    moments: dict[str, datetime] = {}
+    for visitor_id, moment in withdrawn.items():
+        holder = profiles.owner(Identifier(ANALYTICS_VISITOR_ID, visitor_id))
+        if holder is not None:
+            moments[holder.profile_id] = max(moment, moments.get(holder.profile_id, moment))
     erased = 0
     for profile in profiles.profiles.values():
+        if profile.consents_at is not None and profile.consents_at > moments[profile.profile_id]:
+            continue
         await _erase_from_ledger(conn, app_id, profile.profile_id)
         if profile.attributes or profile.forms:
             values = {"attributes": profile.attributes}

@@ -6,15 +6,17 @@ No I/O of its own.
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from audience.errors import DomainError, Forbidden
 from audience.server.clock import new_id
-from consent.decisions.chain import DecisionRow, Link, row_hash
-from consent.decisions.collected import Collected, ConsentChange, Entry, FormEvent
+from consent.decisions.chain import DecisionRow, Link, consents_text, row_hash
+from consent.decisions.collected import Collected, ConsentChange, FormEvent
 from consent.decisions.counting import (
     DECISION,
     FORM_CLICKED,
@@ -29,6 +31,7 @@ from consent.decisions.counting import (
 )
 from consent.decisions.decide import Decision, Rules, VisitorState, decide_consent
 from consent.decisions.saving.storage import Batch
+from consent.decisions.storage import Visitor
 from consent.forms.consent_types import APPROVED
 from consent.forms.settings import ConsentSettings, may_collect
 from consent.forms.texts import INTRO
@@ -43,20 +46,25 @@ class Collect(NamedTuple):
     origin: str | None
 
 
-class Visitor(NamedTuple):
-    """A visitor as stored; hash_key: None when there is none yet."""
+#: (consent type or intro, status, text, whether the text is one of the app's, decided by GPC)
+_Shown = tuple[str, int | None, str | None, bool, bool]
 
-    state: VisitorState
-    hash_key: bytes | None
+
+class HistoryConsents(NamedTuple):
+    """What a row of history has in `consents`; text: as `chain.consents_text`."""
+
+    members: Mapping[str, Any]
+    text: str
 
 
 @dataclass(slots=True)
 class AppBatch:
     """What a batch knows of an app and what it does there.
 
-    decision_ids, history_ids: those that are stored, of the ones asked for. hostnames: those that
-    are counted apart. tied: {analytics visitor id: the visitor's state now}; withdrawn: those of
-    them who took back the consent under which attributes were collected.
+    visitors: by (app_id, visitor id), also of other apps. decision_ids, history_ids: those that are
+    stored, of the ones asked for. hostnames: those that are counted apart. tied: {analytics visitor
+    id: the visitor's state now}; withdrawn: those of them who took back the consent under which
+    attributes were collected.
     """
 
     app_id: str
@@ -65,7 +73,7 @@ class AppBatch:
     day_key: bytes
     last_sequence: int
     last_hash: bytes
-    visitors: dict[str, Visitor]
+    visitors: dict[tuple[str, str], Visitor]
     decision_ids: set[tuple[str, str]]
     history_ids: set[tuple[str, str]]
     hostnames: set[str]
@@ -100,6 +108,10 @@ class AppBatch:
             self._decide(item.collected)
         return None
 
+    def decided_at(self, analytics_visitor_id: str) -> datetime:
+        """When the tied visitor decided last."""
+        return _decided_at(self.tied[analytics_visitor_id])
+
     def _refusal(self, item: Collect) -> Forbidden | None:
         """Why the app does not collect from there, or None."""
         if item.origin is None and not item.collected.hostname:
@@ -117,7 +129,8 @@ class AppBatch:
             self._note_day(event.visitor_id, self.now, event.hostname, has_decided=False)
 
     def _decide(self, change: ConsentChange) -> None:
-        visitor = self.visitors[change.visitor_id]
+        key = (self.app_id, change.visitor_id)
+        visitor = self.visitors[key]
         decision = None
         if (self.app_id, change.decision_id) not in self.decision_ids:
             decision = decide_consent(visitor.state, change, self.rules, self.now)
@@ -126,11 +139,10 @@ class AppBatch:
             return
         if change.decision_id is not None:
             self.decision_ids.add((self.app_id, change.decision_id))
-        hash_key = visitor.hash_key
+        hash_key, has_new_key = visitor.hash_key, visitor.has_new_key
         if decision.is_recorded:
             if hash_key is None:
-                hash_key = secrets.token_bytes(KEY_BYTES)
-                self.batch.new_keys[self.app_id, change.visitor_id] = hash_key
+                hash_key, has_new_key = secrets.token_bytes(KEY_BYTES), True
             self._record(change, decision, hash_key)
         if decision.is_counted:
             self._count_decision(change, decision)
@@ -141,18 +153,19 @@ class AppBatch:
                 change.hostname,
                 has_decided=decision.is_counted,
             )
-        self.visitors[change.visitor_id] = Visitor(decision.state, hash_key)
-        self.batch.visitors[self.app_id, change.visitor_id] = decision.state
+        changed = Visitor(decision.state, hash_key, visitor.is_new, has_new_key)
+        self.visitors[key] = self.batch.visitors[key] = changed
         if not decision.is_late:
             self._tie(visitor.state, decision.state)
 
     def _record(self, change: ConsentChange, decision: Decision, hash_key: bytes) -> None:
+        consents = self._history_consents(change, decision)
         row = DecisionRow(
             decision_id=change.decision_id or new_id(),
             visitor_hash=visitor_hash(hash_key, change.visitor_id),
             decided_at=decision.decided_at,
             received_at=self.now,
-            consents=self._history_consents(change, decision),
+            consents=consents.members,
             hostname=change.hostname,
             consent_scope=decision.scope,
             consent_action=decision.action,
@@ -162,27 +175,31 @@ class AppBatch:
             is_late=decision.is_late,
         )
         self.last_sequence += 1
-        link = Link(self.last_sequence, self.last_hash, row_hash(row, self.last_hash), row)
-        self.last_hash = link.row_hash
-        self.batch.links.append((self.app_id, link))
+        hashed = row_hash(row, self.last_hash, consents.text)
+        link = Link(self.last_sequence, self.last_hash, hashed, row)
+        self.last_hash = hashed
+        self.batch.links.append((self.app_id, link, consents.text))
         self.batch.ends[self.app_id] = (self.last_sequence, self.last_hash)
 
-    def _history_consents(self, change: ConsentChange, decision: Decision) -> dict[str, Any]:
-        consents: dict[str, Any] = {}
-        for name, entry in decision.consents.items():
-            consents[name] = {"status": entry.status, **self._text(entry)}
-            if name in decision.gpc_types:
-                consents[name]["gpc"] = True
+    def _history_consents(self, change: ConsentChange, decision: Decision) -> HistoryConsents:
+        gpc_types = decision.gpc_types
+        entries: list[_Shown] = [
+            (
+                name,
+                entry.status,
+                entry.history_id,
+                self._is_known(entry.history_id),
+                name in gpc_types,
+            )
+            for name, entry in decision.consents.items()
+        ]
         if change.intro_history_id is not None:
-            consents[INTRO] = self._text(Entry(0, change.intro_history_id))
-        return consents
+            history_id = change.intro_history_id
+            entries.append((INTRO, None, history_id, self._is_known(history_id), False))
+        return _history_consents(tuple(entries))
 
-    def _text(self, entry: Entry) -> dict[str, Any]:
-        if entry.history_id is None:
-            return {}
-        if (self.app_id, entry.history_id.lower()) in self.history_ids:
-            return {"historyId": entry.history_id}
-        return {"historyId": entry.history_id, "isUnknown": True}
+    def _is_known(self, history_id: str | None) -> bool:
+        return history_id is None or (self.app_id, history_id.lower()) in self.history_ids
 
     def _count_decision(self, change: ConsentChange, decision: Decision) -> None:
         self._count(
@@ -254,6 +271,22 @@ class AppBatch:
         elif _is_approved(after, gate):
             # Taken back and given again within one batch: nothing may be lost.
             self.withdrawn.discard(analytics_id)
+
+
+@lru_cache(maxsize=10_000)
+def _history_consents(entries: tuple[_Shown, ...]) -> HistoryConsents:
+    """The same few sets of choices come again and again."""
+    members: dict[str, dict[str, Any]] = {}
+    for name, status, history_id, is_known, is_gpc in entries:
+        member: dict[str, Any] = {} if status is None else {"status": status}
+        if history_id is not None:
+            member["historyId"] = history_id
+            if not is_known:
+                member["isUnknown"] = True
+        if is_gpc:
+            member["gpc"] = True
+        members[name] = member
+    return HistoryConsents(members, consents_text(members))
 
 
 def visitor_hash(hash_key: bytes, visitor_id: str) -> bytes:

@@ -9,13 +9,15 @@ Pure: standard library only.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 # Made once: it takes longer than encoding a row.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class DecisionRow(NamedTuple):
@@ -25,7 +27,7 @@ class DecisionRow(NamedTuple):
     visitor_hash: bytes
     decided_at: datetime
     received_at: datetime
-    consents: dict[str, Any]
+    consents: Mapping[str, Any]
     hostname: str
     consent_scope: int | None
     consent_action: int | None
@@ -57,25 +59,38 @@ def beginning(app_id: str) -> bytes:
     return hashlib.sha256(f"consent decisions of {app_id}".encode()).digest()
 
 
-def row_hash(row: DecisionRow, previous_hash: bytes) -> bytes:
-    """SHA-256 of the hash before and of the row as sorted JSON; times are microseconds."""
-    content = _ENCODER.encode(
-        [
-            row.decision_id,
-            row.visitor_hash.hex(),
-            (row.decided_at - _EPOCH) // timedelta(microseconds=1),
-            (row.received_at - _EPOCH) // timedelta(microseconds=1),
-            row.consents,
-            row.hostname,
-            row.consent_scope,
-            row.consent_action,
-            row.method,
-            row.consent_source,
-            row.language,
-            row.is_late,
-        ]
+def consents_text(consents: Mapping[str, Any]) -> str:
+    """The consents of a row as its hash covers them: sorted JSON."""
+    return _encode(consents)
+
+
+def row_hash(row: DecisionRow, previous_hash: bytes, consents: str | None = None) -> bytes:
+    """SHA-256 of the hash before and of the row as sorted JSON; times are microseconds.
+
+    consents: `consents_text` of the row, if it is known.
+    """
+    # As `_encode` would write the list of these, in a quarter of the time.
+    content = (
+        f'[{_string(row.decision_id)},"{row.visitor_hash.hex()}",{_microseconds(row.decided_at)},'
+        f"{_microseconds(row.received_at)},"
+        f"{consents_text(row.consents) if consents is None else consents},"
+        f"{_string(row.hostname)},{_number(row.consent_scope)},{_number(row.consent_action)},"
+        f"{_string(row.method)},{_number(row.consent_source)},{_string(row.language)},"
+        f"{'true' if row.is_late else 'false'}]"
     )
     return hashlib.sha256(previous_hash + content.encode()).digest()
+
+
+def _string(value: str | None) -> str:
+    return "null" if value is None else encode_basestring(value)
+
+
+def _number(value: int | None) -> str:
+    return "null" if value is None else str(value)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 class Verifier:

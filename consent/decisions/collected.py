@@ -70,6 +70,13 @@ class ConsentChange(NamedTuple):
     language: str | None = None
     is_gpc_signalled: bool = False
 
+    def history_ids(self) -> set[str]:
+        """The ids of the texts that were shown, lower-case, whatever they are."""
+        shown = {one[1].lower() for one in self.consents.values() if one[1] is not None}
+        if self.intro_history_id is not None:
+            shown.add(self.intro_history_id.lower())
+        return shown
+
 
 class FormEvent(NamedTuple):
     """A checked `form_view` (source) or `form_click` (button)."""

@@ -1,7 +1,7 @@
 """What a process remembers between batches, so that the usual batch need not ask for it."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,6 +24,17 @@ class Known:
         self.history_ids: set[tuple[str, str]] = set()
         self.day_keys: dict[tuple[str, date], bytes] = {}
         self._hostnames: dict[str, set[str]] = {}
+        self._made_at: dict[str, datetime] = {}
+
+    def meet(self, app_id: str, created_at: datetime) -> bool:
+        """False when what is known is of an app that is gone and had the same id: now forgotten."""
+        if self._made_at.setdefault(app_id, created_at) == created_at:
+            return True
+        self._made_at[app_id] = created_at
+        self._hostnames.pop(app_id, None)
+        self.history_ids = {pair for pair in self.history_ids if pair[0] != app_id}
+        self.day_keys = {key: value for key, value in self.day_keys.items() if key[0] != app_id}
+        return False
 
     def has_hostname(self, app_id: str, hostname: str) -> bool:
         """Whether it is known how to count the host name: as itself, or as too many."""

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import asyncpg
 
@@ -11,14 +12,14 @@ from audience import public
 from audience.errors import DomainError, Forbidden
 from audience.uuid_text import UUID_PATTERN
 from consent.decisions import storage
-from consent.decisions.app_batch import KEY_BYTES, AppBatch, Collect, Visitor
+from consent.decisions.app_batch import KEY_BYTES, AppBatch, Collect
 from consent.decisions.chain import beginning
 from consent.decisions.collected import ConsentChange
 from consent.decisions.counting import day_of
 from consent.decisions.decide import VisitorState
 from consent.decisions.known import Known, parsed_settings, zone_of
 from consent.decisions.saving.storage import Batch, save_batch
-from consent.decisions.storage import Loaded
+from consent.decisions.storage import Loaded, Wanted
 
 CollectResult = DomainError | None
 
@@ -45,6 +46,9 @@ async def collect_batch(
     caller's: nothing is applied.
     """
     loaded = await _load(conn, items, known)
+    met = [known.meet(app_id, app.created_at) for app_id, app in loaded.apps.items()]
+    if not all(met):
+        loaded = await _load(conn, items, known)
     known.remember(loaded.history_ids, loaded.hostnames)
     moment, batch = now(), Batch()
     apps = {
@@ -67,19 +71,21 @@ async def collect_batch(
 def lock_keys(items: Sequence[Collect]) -> list[int]:
     """The advisory locks that a batch needs, in the order in which everybody takes them.
 
-    The apps' consent locks, then the locks of profiles of the apps whose visitors are tied.
+    The apps' consent locks, then the locks of profiles of the apps in which somebody decides: any
+    visitor may be tied to one by an earlier decision.
     """
-    consents = {item.collected.app_id for item in items}
-    tied = {
-        item.collected.app_id
-        for item in items
-        if isinstance(item.collected, ConsentChange)
-        and item.collected.analytics_visitor_id is not None
-    }
-    return [
-        *sorted(storage.consent_lock_key(app_id) for app_id in consents),
-        *sorted(public.app_lock_key(app_id) for app_id in tied),
-    ]
+    consents, profiles = set(), set()
+    for item in items:
+        consent_key, profile_key = _app_keys(item.collected.app_id)
+        consents.add(consent_key)
+        if isinstance(item.collected, ConsentChange):
+            profiles.add(profile_key)
+    return [*sorted(consents), *sorted(profiles)]
+
+
+@lru_cache(maxsize=10_000)
+def _app_keys(app_id: str) -> tuple[int, int]:
+    return storage.consent_lock_key(app_id), public.app_lock_key(app_id)
 
 
 async def find_visitor_consents(
@@ -100,41 +106,26 @@ async def find_visitor_consents(
 
 
 async def _load(conn: asyncpg.Connection, items: Sequence[Collect], known: Known) -> Loaded:
-    app_ids = {item.collected.app_id for item in items}
-    changes = [one.collected for one in items if isinstance(one.collected, ConsentChange)]
-    return await storage.load_batch(
-        conn,
-        app_ids,
-        visitors={(change.app_id, change.visitor_id) for change in changes},
-        decision_ids={
-            (change.app_id, change.decision_id)
-            for change in changes
-            if change.decision_id is not None
-        },
-        history_ids={
-            (change.app_id, history_id)
-            for change in changes
-            for history_id in _history_ids(change)
-            if (change.app_id, history_id) not in known.history_ids
-        },
-        hostnames_of={
-            item.collected.app_id
-            for item in items
-            if item.collected.hostname
-            and not known.has_hostname(item.collected.app_id, item.collected.hostname)
-        },
-        analytics_ids={
-            (change.app_id, change.analytics_visitor_id)
-            for change in changes
-            if change.analytics_visitor_id is not None
-        },
-    )
-
-
-def _history_ids(change: ConsentChange) -> list[str]:
-    """The ids of the texts that were shown, those that can be ids of ours."""
-    shown = [change.intro_history_id, *(entry.history_id for entry in change.consents.values())]
-    return [one.lower() for one in shown if one is not None and UUID_PATTERN.fullmatch(one)]
+    wanted = Wanted()
+    for item in items:
+        collected = item.collected
+        app_id = collected.app_id
+        wanted.app_ids.add(app_id)
+        if collected.hostname and not known.has_hostname(app_id, collected.hostname):
+            wanted.hostnames_of.add(app_id)
+        if not isinstance(collected, ConsentChange):
+            continue
+        wanted.visitors.add((app_id, collected.visitor_id))
+        if collected.decision_id is not None:
+            wanted.decision_ids.add((app_id, collected.decision_id))
+        if collected.analytics_visitor_id is not None:
+            wanted.analytics_ids.add((app_id, collected.analytics_visitor_id))
+        for history_id in collected.history_ids():
+            if (app_id, history_id) not in known.history_ids:
+                wanted.history_ids.add((app_id, history_id))
+    # Those that can be ids of ours.
+    wanted.history_ids = {pair for pair in wanted.history_ids if UUID_PATTERN.fullmatch(pair[1])}
+    return await storage.load_batch(conn, wanted)
 
 
 async def _app_batch(
@@ -158,11 +149,7 @@ async def _app_batch(
         day_key=known.day_keys[app_id, day],
         last_sequence=app.last_sequence,
         last_hash=app.last_hash or beginning(app_id),
-        visitors={
-            visitor_id: Visitor(state, hash_key)
-            for (owner, visitor_id), (state, hash_key) in loaded.visitors.items()
-            if owner == app_id
-        },
+        visitors=loaded.visitors,
         decision_ids=loaded.decision_ids,
         history_ids=known.history_ids,
         hostnames=known.hostnames(app_id),
@@ -203,7 +190,8 @@ async def _save(
         await public.set_consents_of_visitors(conn, states, moment)
         for app in apps:
             if app.withdrawn:
-                await public.erase_collected(conn, app.app_id, app.withdrawn, moment)
+                moments = {one: app.decided_at(one) for one in app.withdrawn}
+                await public.erase_collected(conn, app.app_id, moments, moment)
 
 
 def _visitor_consents(visitor: VisitorState, moment: datetime) -> public.VisitorConsents:

@@ -10,20 +10,20 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import orjson
 
 from consent.decisions.decide import TypeState, VisitorState
 
-# One row per app, then one per visitor, per known decision, per known text and per known host name.
+# One row per app, then one per visitor (with the profile it is tied to, if there is one), per known
+# decision, per known text and per known host name.
 # LATERAL with LIMIT 1 makes the planner look each key up, whatever it believes about the app.
 LOAD_BATCH = """
 SELECT 'app' AS kind, a.app_id::text AS app_id, a.consent_settings::text AS app_settings,
     a.timezone AS name, s.settings AS settings, c.last_sequence AS number, c.last_hash AS key,
-    NULL::uuid AS id, NULL::timestamptz AS decided_at, NULL::timestamptz AS received_at,
+    NULL::uuid AS id, a.created_at AS decided_at, NULL::timestamptz AS received_at,
     a.attribute_consent_type AS gate
 FROM unnest($1::uuid[]) AS asked(app_id)
 CROSS JOIN LATERAL (
@@ -38,7 +38,12 @@ LEFT JOIN LATERAL (
 ) c ON true
 UNION ALL
 SELECT 'visitor', wanted.app_id::text, v.state::text, v.analytics_visitor_id, v.last_statuses,
-    NULL, k.hash_key, wanted.visitor_id, v.last_decided_at, v.last_received_at, NULL
+    NULL, k.hash_key, wanted.visitor_id, v.last_decided_at, v.last_received_at,
+    CASE WHEN v.analytics_visitor_id IS NOT NULL THEN (
+        SELECT i.profile_id::text FROM profile_identifiers i
+        WHERE i.app_id = wanted.app_id AND i.identifier_name = 'analytics_visitor_id'
+            AND i.identifier_value = v.analytics_visitor_id LIMIT 1
+    ) END
 FROM unnest($2::uuid[], $3::uuid[]) AS wanted(app_id, visitor_id)
 LEFT JOIN LATERAL (
     SELECT * FROM consent_visitors found
@@ -101,6 +106,31 @@ CROSS JOIN LATERAL (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_NOTHING = VisitorState()
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What a batch asks for: pairs (app_id, other id); hostnames_of: apps."""
+
+    app_ids: set[str] = field(default_factory=set)
+    visitors: set[tuple[str, str]] = field(default_factory=set)
+    decision_ids: set[tuple[str, str]] = field(default_factory=set)
+    history_ids: set[tuple[str, str]] = field(default_factory=set)
+    analytics_ids: set[tuple[str, str]] = field(default_factory=set)
+    hostnames_of: set[str] = field(default_factory=set)
+
+
+class Visitor(NamedTuple):
+    """A consent visitor in a batch. hash_key: None while there is none.
+
+    is_new: no row is stored; has_new_key: the key is not.
+    """
+
+    state: VisitorState
+    hash_key: bytes | None
+    is_new: bool
+    has_new_key: bool
 
 
 @dataclass(slots=True)
@@ -113,24 +143,24 @@ class LoadedApp:
     last_sequence: int
     last_hash: bytes | None
     gate_consent_type: str | None
+    created_at: datetime
 
 
 @dataclass(slots=True)
 class Loaded:
-    """What a batch has read; keys are (app_id, other id). visitors: state and key if stored.
+    """What a batch has read; keys are (app_id, other id). visitors: all that were asked for.
 
     held_visitor_ids: the analytics visitor IDs of which a profile exists.
     """
 
     apps: dict[str, LoadedApp] = field(default_factory=dict)
-    visitors: dict[tuple[str, str], tuple[VisitorState, bytes | None]] = field(default_factory=dict)
+    visitors: dict[tuple[str, str], Visitor] = field(default_factory=dict)
     decision_ids: set[tuple[str, str]] = field(default_factory=set)
     history_ids: set[tuple[str, str]] = field(default_factory=set)
     hostnames: set[tuple[str, str]] = field(default_factory=set)
     held_visitor_ids: set[tuple[str, str]] = field(default_factory=set)
 
 
-@lru_cache(maxsize=10_000)
 def consent_lock_key(app_id: str) -> int:
     """The advisory lock of the app's consents, another one than that of its profiles.
 
@@ -141,37 +171,34 @@ def consent_lock_key(app_id: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-async def load_batch(
-    conn: asyncpg.Connection,
-    app_ids: Collection[str],
-    *,
-    visitors: Collection[tuple[str, str]],
-    decision_ids: Collection[tuple[str, str]],
-    history_ids: Collection[tuple[str, str]],
-    hostnames_of: Collection[str],
-    analytics_ids: Collection[tuple[str, str]],
-) -> Loaded:
-    """Everything a batch must know; one statement.
-
-    visitors, decision_ids, history_ids, analytics_ids: pairs (app_id, other id).
-    hostnames_of: the apps whose host names are wanted. Deleted apps count as unknown.
-    """
-    pairs = (visitors, decision_ids, history_ids)
-    columns = [[pair[column] for pair in wanted] for wanted in pairs for column in (0, 1)]
-    tied = [[pair[column] for pair in analytics_ids] for column in (0, 1)]
-    rows = await conn.fetch(LOAD_BATCH, list(app_ids), *columns, list(hostnames_of), *tied)
+async def load_batch(conn: asyncpg.Connection, wanted: Wanted) -> Loaded:
+    """Everything a batch must know; one statement. Deleted apps count as unknown."""
+    rows = await conn.fetch(
+        LOAD_BATCH,
+        list(wanted.app_ids),
+        *_columns(wanted.visitors),
+        *_columns(wanted.decision_ids),
+        *_columns(wanted.history_ids),
+        list(wanted.hostnames_of),
+        *_columns(wanted.analytics_ids),
+    )
     loaded = Loaded()
     named = {"hostname": loaded.hostnames, "holder": loaded.held_visitor_ids}
     others = {"decision": loaded.decision_ids, "text": loaded.history_ids}
     for row in rows:
         kind, app_id, first, name, text, number, key, other_id, decided_at, received_at, gate = row
         if kind == "app":
-            loaded.apps[app_id] = LoadedApp(first, text, name, number or 0, key, gate)
+            loaded.apps[app_id] = LoadedApp(
+                first, text, name, number or 0, key, gate, created_at=decided_at
+            )
         elif kind == "visitor":
-            state = VisitorState()
-            if first is not None:
+            is_new = first is None
+            state = _NOTHING
+            if not is_new:
                 state = VisitorState(state_of(first), text, decided_at, received_at, name)
-            loaded.visitors[app_id, str(other_id)] = (state, key)
+            loaded.visitors[app_id, str(other_id)] = Visitor(state, key, is_new, has_new_key=False)
+            if gate is not None:
+                loaded.held_visitor_ids.add((app_id, name))
         elif kind in named:
             named[kind].add((app_id, name))
         else:
@@ -203,3 +230,7 @@ def state_of(text: str) -> dict[str, TypeState]:
         name: TypeState(status, _EPOCH + decided_at * _MICROSECOND, history_id, is_gpc)
         for name, (status, decided_at, history_id, is_gpc) in stored.items()
     }
+
+
+def _columns(pairs: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

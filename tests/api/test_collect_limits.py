@@ -272,7 +272,7 @@ async def test_a_batch_takes_few_statements_however_many_decisions(
     )
     assert {answer.status for answer in answers} == {204}
     await asyncio.sleep(0.05)
-    batches = sum("WITH keys AS" in statement for statement in recorder.statements)
+    batches = sum("WITH given AS" in statement for statement in recorder.statements)
     # Lock, read, write, unlock; and a batch may keep the locks.
     assert len(recorder.statements) <= 4 * batches
     assert batches <= max(1, count // 5)

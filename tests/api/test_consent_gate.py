@@ -14,7 +14,7 @@ from consent.decisions.app_batch import Collect
 from consent.decisions.collected import parse_collected
 from consent.decisions.expiry import storage
 from consent.decisions.expiry.operations import expire_consents
-from consent.decisions.writer import CollectWriter
+from consent.decisions.writer import make_writer
 from tests.api.test_consent_forms import change_settings
 from tests.api.test_surface import metric
 from tests.conftest import App, Authorized
@@ -289,7 +289,7 @@ async def _decide_at_once(app: App, *decisions: tuple[int, datetime]) -> None:
             "cookies": f"_pk_id.{app.app_id}.1fff={ANALYTICS_ID}.1.2.3",
         }
         collects.append(Collect(parse_collected(body, is_gpc_signalled=False), None))
-    writer = CollectWriter(app.database.hold())
+    writer = make_writer(app.database.hold())
     try:
         assert await writer.write(collects) == [None] * len(collects)
     finally:
@@ -314,4 +314,33 @@ async def test_withdrawal_erases_nothing_unless_the_app_wants_it(gated: App) -> 
     await visitor.decide(analytics=1)
     await gated.write(ITEM)
     await visitor.decide(analytics=0)
+    assert await _attributes(gated) == {"color": "green"}
+
+
+async def test_a_decision_without_cookies_reaches_the_profile_it_was_tied_to(
+    authorized: Authorized, gated: App
+) -> None:
+    await change_settings(authorized, gated, is_erased_on_withdrawal=True)
+    visitor = new_visitor(gated, ANALYTICS_ID)
+    await visitor.decide(analytics=1)
+    await gated.write(ITEM)
+    visitor.cookies = None
+    await visitor.decide(analytics=0)
+    assert await _consents(gated) == {"analytics": 0}
+    assert await _attributes(gated) == {}
+    assert await gated.write(ITEM) == SKIPPED
+
+
+async def test_a_withdrawal_older_than_another_decision_of_the_browser_erases_nothing(
+    authorized: Authorized, gated: App
+) -> None:
+    await change_settings(authorized, gated, is_erased_on_withdrawal=True)
+    first, second = new_visitor(gated, ANALYTICS_ID), new_visitor(gated, ANALYTICS_ID)
+    moments = [(clock.now() - timedelta(hours=hours)).isoformat() for hours in (3, 2, 1)]
+    await first.decide(analytics=1, decidedAt=moments[2])
+    await gated.write(ITEM)
+    await second.decide(analytics=1, decidedAt=moments[0])
+    await second.decide(analytics=0, decidedAt=moments[1])
+    assert len(await history(gated)) == 3
+    assert await _consents(gated) == {"analytics": 1}
     assert await _attributes(gated) == {"color": "green"}

@@ -382,3 +382,31 @@ async def test_a_deleted_app_takes_its_history_along_and_nobody_elses(
         " OR has_table_privilege('consent_texts', 'DELETE')"
     )
     assert granted is False
+
+
+MAKE_ANEW = """
+INSERT INTO apps SELECT (jsonb_populate_record(NULL::apps, $1::text::jsonb
+    || jsonb_build_object('created_at', now(), 'deleted_at', NULL))).*
+"""
+
+
+async def test_an_app_made_anew_under_its_id_knows_nothing_of_the_old_one(
+    authorized: Authorized, app: App
+) -> None:
+    await publish(authorized, app, language="en", text_key="analytics", content={"label": "x"})
+    history_id = str(await app.rows.fetchval("SELECT history_id FROM consent_texts"))
+    shown = {"analytics": {"status": 1, "historyId": history_id}}
+    assert (await new_visitor(app).send({"consents": shown}))[0] == 204
+    row = await app.rows.fetchval(
+        "SELECT to_jsonb(a)::text FROM apps a WHERE app_id = $1", app.app_id
+    )
+    await authorized.delete(f"/api/apps/v2/{app.app_id}", params={"confirm": "test"})
+    while await erase_deleted_app(app.service.app):  # type: ignore[arg-type]
+        pass
+    await app.rows.execute(MAKE_ANEW, row)
+    assert (await new_visitor(app).send({"consents": shown}))[0] == 204
+    (decision,) = await history(app)
+    assert decision["sequence"] == 1
+    assert json.loads(decision["consents"])["analytics"]["isUnknown"] is True
+    for table in ("consent_day_keys", "consent_hostnames", "consent_day_visitors"):
+        assert await app.count(table) == 1, table
