@@ -6,16 +6,21 @@ No I/O of its own.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from audience.errors import DomainError, Forbidden
 from audience.server.clock import new_id
-from consent.decisions.chain import DecisionRow, Link, consents_text, row_hash
+from consent.decisions.chain import (
+    DecisionRow,
+    HistoryConsents,
+    Link,
+    Shown,
+    history_consents,
+    row_hash,
+)
 from consent.decisions.collected import Collected, ConsentChange, FormEvent
 from consent.decisions.counting import (
     DECISION,
@@ -44,17 +49,6 @@ class Collect(NamedTuple):
 
     collected: Collected
     origin: str | None
-
-
-#: (consent type or intro, status, text, whether the text is one of the app's, decided by GPC)
-_Shown = tuple[str, int | None, str | None, bool, bool]
-
-
-class HistoryConsents(NamedTuple):
-    """What a row of history has in `consents`; text: as `chain.consents_text`."""
-
-    members: Mapping[str, Any]
-    text: str
 
 
 @dataclass(slots=True)
@@ -183,7 +177,7 @@ class AppBatch:
 
     def _history_consents(self, change: ConsentChange, decision: Decision) -> HistoryConsents:
         gpc_types = decision.gpc_types
-        entries: list[_Shown] = [
+        entries: list[Shown] = [
             (
                 name,
                 entry.status,
@@ -196,7 +190,7 @@ class AppBatch:
         if change.intro_history_id is not None:
             history_id = change.intro_history_id
             entries.append((INTRO, None, history_id, self._is_known(history_id), False))
-        return _history_consents(tuple(entries))
+        return history_consents(tuple(entries))
 
     def _is_known(self, history_id: str | None) -> bool:
         return history_id is None or (self.app_id, history_id.lower()) in self.history_ids
@@ -271,22 +265,6 @@ class AppBatch:
         elif _is_approved(after, gate):
             # Taken back and given again within one batch: nothing may be lost.
             self.withdrawn.discard(analytics_id)
-
-
-@lru_cache(maxsize=10_000)
-def _history_consents(entries: tuple[_Shown, ...]) -> HistoryConsents:
-    """The same few sets of choices come again and again."""
-    members: dict[str, dict[str, Any]] = {}
-    for name, status, history_id, is_known, is_gpc in entries:
-        member: dict[str, Any] = {} if status is None else {"status": status}
-        if history_id is not None:
-            member["historyId"] = history_id
-            if not is_known:
-                member["isUnknown"] = True
-        if is_gpc:
-            member["gpc"] = True
-        members[name] = member
-    return HistoryConsents(members, consents_text(members))
 
 
 def visitor_hash(hash_key: bytes, visitor_id: str) -> bytes:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
@@ -18,6 +19,17 @@ from typing import Any, NamedTuple
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+#: (consent type or intro, status, text, whether the text is one of the app's, decided by GPC)
+Shown = tuple[str, int | None, str | None, bool, bool]
+
+
+class HistoryConsents(NamedTuple):
+    """What a row of history has in `consents`; text: as `consents_text`."""
+
+    members: Mapping[str, Any]
+    text: str
 
 
 class DecisionRow(NamedTuple):
@@ -91,6 +103,22 @@ def _number(value: int | None) -> str:
 
 def _microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
+
+
+@lru_cache(maxsize=10_000)
+def history_consents(entries: tuple[Shown, ...]) -> HistoryConsents:
+    """What is recorded of a decision; remembered, as the same few sets of choices come again."""
+    members: dict[str, dict[str, Any]] = {}
+    for name, status, history_id, is_known, is_gpc in entries:
+        member: dict[str, Any] = {} if status is None else {"status": status}
+        if history_id is not None:
+            member["historyId"] = history_id
+            if not is_known:
+                member["isUnknown"] = True
+        if is_gpc:
+            member["gpc"] = True
+        members[name] = member
+    return HistoryConsents(members, consents_text(members))
 
 
 class Verifier:

@@ -62,9 +62,7 @@ def measure_consents(
     say: Callable[[str], None],
 ) -> ConsentFigures:
     """servers: {NAIVE, OURS}; ours must not limit the rate of one address."""
-    asyncio.run(make_apps(url))
-    say("writing 3 GiB of write-ahead log, so that its files are used again")
-    asyncio.run(_age_log(url))
+    asyncio.run(_prepare(url, say))
     runs: dict[str, list[Run]] = {NAIVE: [], OURS: []}
     sent = dict.fromkeys(runs, 0)
     population = Population(1_000_000, old_app=COLLECT_APP, young_app=COLLECT_APP)
@@ -123,11 +121,13 @@ def judge(figures: ConsentFigures) -> list[Verdict]:
     ]
 
 
-async def _age_log(url: str) -> None:
-    """Write as much log as a database that has run for a while, whose files are used again.
+async def _prepare(url: str, say: Callable[[str], None]) -> None:
+    """Make the apps, and write as much log as a database has whose log files are used again.
 
     In a new one every 16 MiB everybody waits for a new file to be filled with zeros, some 40 ms.
     """
+    await make_apps(url)
+    say("writing 3 GiB of write-ahead log, so that its files are used again")
     conn = await asyncpg.connect(url)
     try:
         for _ in range(_LOG_MESSAGES):
