@@ -105,6 +105,10 @@ def _resolve(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime) ->
         profiles.refusals.append(Refusal(survivor.profile_id, owner.profile_id, reason, now))
         if reason in (DIFFERENT_USER_IDS, DIFFERENT_EMAILS):
             _move(profiles, survivor, owner, identifier, now)
+    if merged:
+        # The ledger gives them as a cause, though they stay with somebody else.
+        others = [one for one in identifiers if profiles.owner(one) is not survivor]
+        profiles.departures.update((one, survivor.profile_id) for one in others)
     return survivor
 
 

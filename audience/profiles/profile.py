@@ -3,6 +3,8 @@
 Pure: standard library only. Source: contract B (document), A3.7 (main visitor ID).
 """
 
+import copy
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -64,6 +66,26 @@ class Profile:
         found += [Identifier(DEVICE_ID, value) for value in self.device_ids]
         found += [Identifier(ANALYTICS_VISITOR_ID, value) for value in self.analytics_visitor_ids]
         return found
+
+
+def without_identifiers(profile: Profile, gone: Collection[Identifier]) -> Profile:
+    """The profile with everything but these identifiers; the input stays as it is."""
+    left = copy.copy(profile)
+    if profile.user_id is not None and Identifier(USER_ID, profile.user_id) in gone:
+        left.user_id = None
+    if profile.email is not None and Identifier(EMAIL, profile.email) in gone:
+        left.email = left.email_as_given = None
+    left.device_ids = [
+        value for value in profile.device_ids if Identifier(DEVICE_ID, value) not in gone
+    ]
+    ids = left.analytics_visitor_ids = [
+        value
+        for value in profile.analytics_visitor_ids
+        if Identifier(ANALYTICS_VISITOR_ID, value) not in gone
+    ]
+    if left.analytics_visitor_id not in ids:
+        left.analytics_visitor_id = ids[-1] if ids else None
+    return left
 
 
 _MOMENTS = (

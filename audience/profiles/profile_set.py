@@ -17,7 +17,7 @@ from audience.profiles.identifiers import (
     USER_ID,
     Identifier,
 )
-from audience.profiles.profile import Profile
+from audience.profiles.profile import Profile, without_identifiers
 
 #: Past these a profile is no person but a shared value; see ARCHITECTURE.md, decision 6.
 MAX_ANALYTICS_VISITOR_IDS = 100
@@ -32,6 +32,16 @@ class Merge:
     absorbed_before: Profile
     identifiers: tuple[Identifier, ...]
     merged_at: datetime
+
+
+def without_identifier(merge: Merge, identifier: Identifier) -> Merge:
+    """The merge as if neither side had held the identifier, nor a write named it."""
+    return Merge(
+        survivor_before=without_identifiers(merge.survivor_before, [identifier]),
+        absorbed_before=without_identifiers(merge.absorbed_before, [identifier]),
+        identifiers=tuple(one for one in merge.identifiers if one != identifier),
+        merged_at=merge.merged_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,8 @@ class ProfileSet:
     """Profiles of one app with the owners of their identifiers, and everything changed so far.
 
     touched_profile_ids: only attributes, the main visitor ID or the e-mail's spelling changed;
-    changed_profile_ids: anything may have.
+    changed_profile_ids: anything may have. departures: identifiers that the ledger may tell of for
+    a profile that does not hold them: with the profile, which they have left other than by a merge.
     """
 
     new_profile_id: Callable[[], str]
@@ -62,6 +73,7 @@ class ProfileSet:
     changed_owners: dict[Identifier, str | None] = field(default_factory=dict)
     merges: list[Merge] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    departures: set[tuple[Identifier, str]] = field(default_factory=set)
 
     def load(self, profiles: Iterable[Profile]) -> None:
         """Take in profiles as stored; a profile that is known already stays as it is."""
@@ -117,6 +129,7 @@ class ProfileSet:
                 return False
             profile.analytics_visitor_ids = [*profile.analytics_visitor_ids, value]
         self._set_owner(identifier, profile.profile_id)
+        self.departures.discard((identifier, profile.profile_id))
         self.changed_profile_ids.add(profile.profile_id)
         return True
 
@@ -135,6 +148,7 @@ class ProfileSet:
             if profile.analytics_visitor_id == value:
                 profile.analytics_visitor_id = kept[-1] if kept else None
         self._set_owner(identifier, None)
+        self.departures.add((identifier, profile.profile_id))
         self.changed_profile_ids.add(profile.profile_id)
 
     def see_analytics_visitor_id(self, profile: Profile, value: str, now: datetime) -> None:
@@ -193,6 +207,7 @@ class ProfileSet:
             "changed_owners": dict(self.changed_owners),
             "merges": list(self.merges),
             "refusals": list(self.refusals),
+            "departures": set(self.departures),
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:

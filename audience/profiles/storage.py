@@ -13,6 +13,7 @@ import orjson
 
 from audience.profiles.identifiers import Identifier
 from audience.profiles.ledger import storage as ledger
+from audience.profiles.moved_identifiers.storage import insert_moved
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
 
@@ -187,6 +188,7 @@ async def save_profile_set(
         await conn.execute(SAVE_IDENTIFIERS, app_id, names, values, owners, now)
     if profiles.merges:
         await ledger.insert_merges(conn, app_id, profiles.merges)
+    await insert_moved(conn, app_id, profiles.departures)
     if profiles.absorbed_profile_ids:
         await conn.execute(DELETE_PROFILES, app_id, sorted(profiles.absorbed_profile_ids))
     refusals = [row for row in profiles.refusals if row.profile_id in profiles.profiles]

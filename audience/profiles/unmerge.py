@@ -10,7 +10,7 @@ from datetime import datetime
 
 from audience.profiles.identifiers import EMAIL, Identifier
 from audience.profiles.merged_document import merge_attributes, merge_profiles
-from audience.profiles.profile import Facts, Profile
+from audience.profiles.profile import Facts, Profile, without_identifiers
 from audience.profiles.profile_set import Merge, ProfileSet
 
 
@@ -46,7 +46,11 @@ def undo_merge(
     kept = set(base.identifiers())
     main_visitor_id = survivor.analytics_visitor_id
     returning = _take_identifiers(profiles, survivor, absorbed, kept, gone)
-    restored = _with_identifiers(absorbed, returning, now)
+    lost = set(absorbed.identifiers()) - returning
+    restored = without_identifiers(absorbed, lost)
+    restored.updated_at = now
+    # The absorbed profile's merges tell of these, and are no part of the survivor's any more.
+    profiles.departures.update((one, absorbed.profile_id) for one in lost.difference(gone))
     _give_back_email(profiles, survivor, before, gone)
     held = profiles.profiles[lineage_id] = without_share(survivor, absorbed, base)
     if main_visitor_id not in held.analytics_visitor_ids:
@@ -114,27 +118,6 @@ def _take_identifiers(
         elif owner is None:
             returning.add(identifier)
     return returning
-
-
-def _with_identifiers(profile: Profile, held: set[Identifier], now: datetime) -> Profile:
-    restored = copy.copy(profile)
-    restored.updated_at = now
-    for identifier in profile.identifiers():
-        if identifier in held:
-            continue
-        name, value = identifier
-        if name == EMAIL:
-            restored.email = restored.email_as_given = None
-        elif value == profile.user_id and name == "user_id":
-            restored.user_id = None
-        elif name == "device_id":
-            restored.device_ids = [kept for kept in restored.device_ids if kept != value]
-        else:
-            restored.analytics_visitor_ids = [
-                kept for kept in restored.analytics_visitor_ids if kept != value
-            ]
-    _restore_main_visitor_id(restored, profile)
-    return restored
 
 
 def _give_back_email(

@@ -26,6 +26,7 @@ from audience.tables.erasures import erased_identifiers, erasures
 from audience.tables.imports import profile_import_chunks, profile_imports
 from audience.tables.profiles import (
     merge_refusals,
+    moved_identifiers,
     profile_identifiers,
     profile_merges,
     profiles,
@@ -48,6 +49,7 @@ __all__ = [
     "erasures",
     "merge_refusals",
     "metadata",
+    "moved_identifiers",
     "organizations",
     "profile_identifiers",
     "profile_import_chunks",

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -86,6 +88,26 @@ profile_merges = Table(
     moment("undone_at", nullable=True),
     Index("ix__profile_merges__survivor_profile_id", "survivor_profile_id"),
     Index("ix__profile_merges__absorbed_profile_id", "absorbed_profile_id"),
+)
+
+# One row is an identifier that left a profile of the merge ledger other than by a merge, so that an
+# erasure finds the ledger's documents that still tell of it. is_erased: its holder was erased, the
+# documents are being cleaned; then the row goes. Deleted with the former profile and with the app.
+moved_identifiers = Table(
+    "moved_identifiers",
+    metadata,
+    Column("app_id", Uuid, ForeignKey("apps.app_id", ondelete="CASCADE"), primary_key=True),
+    Column("identifier_name", Text, primary_key=True),
+    Column("identifier_value", Text, primary_key=True),
+    Column("former_profile_id", Uuid, primary_key=True),
+    Column("is_erased", Boolean, nullable=False),
+    Index("ix__moved_identifiers__former_profile_id", "former_profile_id"),
+    # The background job looks for work in all apps at once.
+    Index(
+        "ix__moved_identifiers__is_erased",
+        "former_profile_id",
+        postgresql_where=text("is_erased"),
+    ),
 )
 
 # One row is a merge (or an attachment: other_profile_id is the profile itself) that was refused,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -88,6 +89,61 @@ def _migrate_in_a_process(url: str) -> None:
 
     program = "import sys; from audience.server.migrations import migrate; migrate(sys.argv[1])"
     subprocess.run([sys.executable, "-c", program, url], check=True, capture_output=True)
+
+
+#: Jane (1) absorbed 2 with a device, a tablet and a visitor ID; the device has been split off (3),
+#: an e-mail that somebody else (4) kept was a cause. The merge of 5 and 6 was undone.
+_LEDGER = """
+WITH new AS (
+    INSERT INTO organizations (organization_id, name, created_at)
+    VALUES (gen_random_uuid(), 'Shop', now()) RETURNING organization_id
+)
+INSERT INTO apps (app_id, organization_id, name, created_at, updated_at)
+SELECT organization_id, organization_id, 'Shop', now(), now() FROM new;
+INSERT INTO profiles (app_id, profile_id, created_at, updated_at)
+SELECT app_id, lpad(n::text, 32, '0')::uuid, now(), now() FROM apps, unnest('{1,3,4,5,6}'::int[]) n;
+INSERT INTO profile_identifiers (app_id, identifier_name, identifier_value, profile_id,
+    first_seen_at)
+SELECT app_id, one.name, value, lpad(n::text, 32, '0')::uuid, now() FROM apps, (VALUES
+    ('user_id', 'jane', 1), ('analytics_visitor_id', 'v', 1), ('device_id', 'tablet', 1),
+    ('device_id', 'phone', 3), ('email', 'kept', 4), ('device_id', 'five', 5),
+    ('device_id', 'six', 6)) one(name, value, n);
+INSERT INTO profile_merges (app_id, merge_id, survivor_profile_id, absorbed_profile_id, identifiers,
+    survivor_before, absorbed_before, merged_at, undone_at)
+SELECT app_id, gen_random_uuid(), lpad(survivor::text, 32, '0')::uuid,
+    lpad(absorbed::text, 32, '0')::uuid, cause, before, went, now(), undone
+FROM apps, (VALUES
+    (1, 2, '[["user_id", "jane"], ["email", "kept"], ["device_id", "tablet"]]'::jsonb,
+        '{"user_id": "jane", "email": "gone", "device_ids": []}'::jsonb,
+        '{"user_id": null, "device_ids": ["phone", "tablet"], "analytics_visitor_ids": ["v"]}'
+            ::jsonb, NULL::timestamptz),
+    (5, 6, '[]', '{"device_ids": ["five"]}', '{"device_ids": ["six"]}', now())
+) one(survivor, absorbed, cause, before, went, undone)
+"""
+
+_MOVED = """
+SELECT identifier_value || ' ' || ltrim(replace(former_profile_id::text, '-', ''), '0')
+FROM moved_identifiers WHERE NOT is_erased
+"""
+
+
+def test_identifiers_that_have_moved_already_are_noted(fresh_url: str) -> None:
+    migrate(fresh_url)
+    command.downgrade(alembic_config(fresh_url), "0016")
+
+    def run(method: str, statement: str) -> Any:
+        async def connected() -> Any:
+            connection = await asyncpg.connect(fresh_url)
+            answer = await getattr(connection, method)(statement)
+            await connection.close()
+            return answer
+
+        return asyncio.run(connected())
+
+    run("execute", _LEDGER)
+    migrate(fresh_url)
+    found = [row[0] for row in run("fetch", _MOVED)]
+    assert sorted(found) == ["gone 1", "kept 1", "kept 2", "phone 2"]
 
 
 #: Belong to the installation or an organization, not to an app.

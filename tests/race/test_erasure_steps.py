@@ -8,7 +8,7 @@ from audience import public
 from audience.profile_changes.erasure import operations
 from audience.profiles.identifiers import Identifier
 from audience.server import clock
-from tests.conftest import App
+from tests.conftest import App, Authorized
 
 COUNT_WAITING = """
 SELECT count(*) FROM pg_stat_activity
@@ -25,6 +25,18 @@ async def _make_and_erase(app: App, user_id: str) -> None:
         whom = [Identifier("user_id", user_id)]
         counts = await public.erase_person(conn, app.app_id, whom, clock.now())
     assert counts["profile_merges"] == 3
+
+
+async def _make_and_erase_moved(app: App) -> None:
+    """A person with three devices of Jane's, of which her merges tell."""
+    await app.write({"user_id": "jane"}, {"user_id": "a"})
+    for number in range(3):
+        await app.write({"device_id": f"marker-{number}"})
+        await app.write({"user_id": "jane", "device_id": f"marker-{number}"})
+    for number in range(3):
+        await app.write({"user_id": "a", "device_id": f"marker-{number}"})
+    async with app.database.transaction() as conn:
+        await public.erase_person(conn, app.app_id, [Identifier("user_id", "a")], clock.now())
 
 
 async def _step(app: App) -> bool:
@@ -66,3 +78,44 @@ async def test_the_end_of_one_erasure_is_not_the_end_of_all(
     while await _step(app):
         pass
     assert await app.count("profile_merges") == 0
+
+
+async def test_documents_of_others_are_clean_when_none_is_left_to_be_cleaned(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "_MOVED_AT_ONCE", 0)
+    await _make_and_erase_moved(app)
+    monkeypatch.setattr(operations, "_MOVED_AT_ONCE", 2)
+    rows = await app.count("moved_identifiers")
+    assert rows > 2
+    assert await _step_while_another_is_at_it(app)
+    assert await app.count("moved_identifiers") == max(rows - 4, 0)
+    while await _step(app):
+        pass
+    assert await app.count("moved_identifiers") == 0
+    assert await app.count("profile_merges") == 3
+    left = "SELECT count(*) FROM profile_merges m WHERE m::text LIKE '%marker%'"
+    assert await app.rows.fetchval(left) == 0
+
+
+async def test_undoing_a_merge_and_cleaning_its_documents_wait_for_each_other(
+    app: App, authorized: Authorized, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "_MOVED_AT_ONCE", 0)
+    await _make_and_erase_moved(app)
+    monkeypatch.setattr(operations, "_MOVED_AT_ONCE", 100)
+    merge_id = await app.rows.fetchval(
+        "SELECT merge_id::text FROM profile_merges WHERE app_id = $1 ORDER BY sequence LIMIT 1",
+        app.app_id,
+    )
+    url = f"/api/audiences/v1/merges/{merge_id}/undo/?website_id={app.app_id}"
+    async with app.database.transaction() as conn:
+        assert (await public.erase_some_merges(conn, app.app_id))[1]
+        undoing = asyncio.create_task(authorized.post(url))
+        while not await app.rows.fetchval(COUNT_WAITING):
+            assert not undoing.done()
+            await asyncio.sleep(0.01)
+    status, body = await undoing
+    assert (status, body["errors"][0]["code"]) == (409, "person_erased")
+    left = "SELECT count(*) FROM profile_merges m WHERE m::text LIKE '%marker%'"
+    assert await app.rows.fetchval(left) == 0

@@ -18,6 +18,7 @@ from audience.profiles.merge import (
     merge_into,
     why_not_by_hand,
 )
+from audience.profiles.moved_identifiers.storage import delete_moved_from
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
 from audience.profiles.split import split_profile
@@ -96,6 +97,7 @@ async def delete_profile_by_id(conn: asyncpg.Connection, app_id: str, profile_id
         await forget_values(conn, app_id, values, profile.updated_at)
     lineage = await ledger.list_lineage(conn, app_id, profile_id)
     await ledger.delete_merges_of(conn, app_id, lineage)
+    await delete_moved_from(conn, app_id, lineage)
     await ledger.delete_refusals_of(conn, app_id, lineage)
     await profile_storage.delete_profiles(conn, app_id, [profile_id])
     return profile_id

@@ -46,7 +46,8 @@ async def undo_merge_by_id(
     profiles.load(await profile_storage.find_profiles(conn, app_id, both))
     gone = erased_since(await find_remembered(conn, app_id, both), merge.merged_at)
     restored, corrected = undo_merge(profiles, merge, [row for _, row in later], now, gone)
-    if gone and not restored.identifiers():
+    # An erased person's identifiers are taken out of the documents of others.
+    if not restored.identifiers() and (gone or not merge.absorbed_before.identifiers()):
         message = f"the person that merge {merge_id} would bring back was erased"
         raise Conflict(message, path="merge", code="person_erased")
     for (key, _), document in zip(later, corrected, strict=True):

@@ -3,6 +3,8 @@
 The order of things: lock the app, find, remember by digests, delete. From the moment of the commit
 nobody finds anything of the profile; ledger rows, which only undoing a merge could read (and that
 needs the profile), follow in steps. Those of undone merges, which the other side shows, go at once.
+Ledger rows of others who held an identifier before (it was split off, or has moved) lose the
+identifier and nothing else: some at once, the rest in steps.
 """
 
 import secrets
@@ -26,12 +28,17 @@ from audience.profiles import storage as profile_storage
 from audience.profiles.attribute_statistics.storage import forget_values
 from audience.profiles.identifiers import Identifier
 from audience.profiles.ledger import storage as ledger
+from audience.profiles.moved_identifiers import storage as moved_identifiers
 from audience.profiles.profile import Profile
+from audience.profiles.profile_set import without_identifier
 from audience.server import clock
 from audience.server.database import raw
 from audience.server.keys import DATABASE
 
 _MERGES_AT_ONCE = 500
+_MOVED_AT_ONCE = 50
+#: These are read and written, not only deleted.
+_DOCUMENTS_AT_ONCE = 200
 _FORGOTTEN_AT_ONCE = 100
 
 
@@ -55,9 +62,10 @@ async def erase_person(
 ) -> dict[str, int]:
     """Erase the profiles that hold any of the identifiers; {table: rows removed}.
 
-    Rows of profile_merges are counted, and follow by `erase_some_merges`. Waits for the app's lock:
-    a write either comes before and is erased, or after and starts an empty profile.  On repeat:
-    erases what has been written since.  The caller opens the transaction.
+    Rows of profile_merges are counted, and follow by `erase_some_merges`, which also cleans those
+    of others who held an identifier before. Waits for the app's lock: a write either comes before
+    and is erased, or after and starts an empty profile.  On repeat: erases what has been written
+    since.  The caller opens the transaction.
     """
     connection = await raw(conn)
     await profile_storage.lock_apps(connection, [app_id])
@@ -83,9 +91,17 @@ async def erase_profile(
 async def erase_some_merges(conn: AsyncConnection, app_id: str | None = None) -> tuple[int, bool]:
     """(ledger rows of erased profiles removed, whether more may be left); one bounded step.
 
+    First erased identifiers are taken out of the ledger rows of those who held them before.
     app_id: only this app's.  On repeat: goes on.  The caller opens the transaction.
     """
     connection = await raw(conn)
+    cleaned = await moved_identifiers.find_app_with_erased(connection, app_id)
+    if cleaned is not None:
+        # Undoing a merge writes the same documents. Who finds nothing left must also have waited
+        # for another one who is at it.
+        await profile_storage.lock_apps(connection, [cleaned])
+        await _take_out_moved(connection, cleaned)
+        return 0, True
     pending = await storage.find_pending(connection, app_id)
     if pending is None:
         return 0, False
@@ -129,8 +145,27 @@ async def _erase(
         values = {"attributes": profile.attributes, "analytics": profile.analytics}
         await forget_values(conn, app_id, values, profile.updated_at)
         await profile_storage.delete_profiles(conn, app_id, [profile.profile_id])
+        await moved_identifiers.delete_moved_from(conn, app_id, lineage)
+        await moved_identifiers.mark_erased(conn, app_id, profile.identifiers())
         counts.update(rows)
+    if profiles:
+        await _take_out_moved(conn, app_id)
     return dict(counts)
+
+
+async def _take_out_moved(conn: asyncpg.Connection, app_id: str) -> None:
+    """Take some erased identifiers out of documents of former holders.  Needs the app's lock."""
+    room = _DOCUMENTS_AT_ONCE
+    for moved in await moved_identifiers.list_erased(conn, app_id, _MOVED_AT_ONCE):
+        identifier, former_id = moved
+        merges = await ledger.list_merges_telling_of(conn, app_id, former_id, identifier, room)
+        for merge_id, merge in merges:
+            left = without_identifier(merge, identifier)
+            await ledger.save_merge_documents(conn, app_id, merge_id, left)
+        room -= len(merges)
+        if room == 0:
+            return
+        await moved_identifiers.delete_moved(conn, app_id, moved)
 
 
 async def _remember(

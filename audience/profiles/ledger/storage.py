@@ -10,10 +10,13 @@ from typing import Any
 import asyncpg
 import orjson
 
-from audience.profiles.identifiers import Identifier
+from audience.profiles.identifiers import ANALYTICS_VISITOR_ID, DEVICE_ID, Identifier
 from audience.profiles.profile import Profile, from_record, to_record
 from audience.profiles.profile_set import Merge, Refusal
 from audience.server.clock import new_id
+
+#: A profile has many of these; its document lists them under their plural.
+_LISTED = (DEVICE_ID, ANALYTICS_VISITOR_ID)
 
 INSERT_MERGE = """
 INSERT INTO profile_merges (app_id, merge_id, survivor_profile_id, absorbed_profile_id,
@@ -45,9 +48,22 @@ ORDER BY sequence
 MARK_MERGE_UNDONE = "UPDATE profile_merges SET undone_at = $3 WHERE app_id = $1 AND merge_id = $2"
 
 SAVE_MERGE_DOCUMENTS = """
-UPDATE profile_merges SET survivor_before = $3::jsonb, absorbed_before = $4::jsonb
+UPDATE profile_merges
+SET survivor_before = $3::jsonb, absorbed_before = $4::jsonb, identifiers = $5::jsonb
 WHERE app_id = $1 AND merge_id = $2
 """
+
+# $3: what a document that holds the identifier contains; $4: the identifier as a pair.
+LIST_MERGES_TELLING_OF = f"""
+SELECT {_MERGE_COLUMNS} FROM (
+    SELECT * FROM profile_merges WHERE survivor_profile_id = $2 AND app_id = $1
+    UNION ALL
+    SELECT * FROM profile_merges WHERE absorbed_profile_id = $2 AND app_id = $1
+) named
+WHERE survivor_before @> $3::jsonb OR absorbed_before @> $3::jsonb
+    OR EXISTS (SELECT FROM jsonb_array_elements(identifiers) AS pair WHERE pair = $4::jsonb)
+LIMIT $5
+"""  # noqa: S608 - the column list is a constant
 
 # A profile exists or was absorbed by another one, which may have been absorbed in turn.
 RESOLVE_PROFILE_ID = """
@@ -154,9 +170,21 @@ async def mark_merge_undone(
 async def save_merge_documents(
     conn: asyncpg.Connection, app_id: str, merge_id: str, merge: Merge
 ) -> None:
-    """Replace the documents of a ledger row (an earlier merge was undone)."""
+    """Replace the documents and identifiers of a ledger row (an earlier merge was undone)."""
     before, absorbed = _record(merge.survivor_before), _record(merge.absorbed_before)
-    await conn.execute(SAVE_MERGE_DOCUMENTS, app_id, merge_id, before, absorbed)
+    identifiers = _pairs(merge.identifiers)
+    await conn.execute(SAVE_MERGE_DOCUMENTS, app_id, merge_id, before, absorbed, identifiers)
+
+
+async def list_merges_telling_of(
+    conn: asyncpg.Connection, app_id: str, profile_id: str, identifier: Identifier, most: int
+) -> list[tuple[str, Merge]]:
+    """(merge_id, merge) of up to `most` merges of the profile in which the identifier is found."""
+    name, value = identifier
+    member = {f"{name}s": [value]} if name in _LISTED else {name: value}
+    part, pair = orjson.dumps(member).decode(), orjson.dumps([name, value]).decode()
+    rows = await conn.fetch(LIST_MERGES_TELLING_OF, app_id, profile_id, part, pair, most)
+    return [(str(row["merge_id"]), _merge(row)) for row in rows]
 
 
 async def resolve_profile_id(conn: asyncpg.Connection, app_id: str, profile_id: str) -> str | None:
@@ -214,13 +242,17 @@ def _record(profile: Profile) -> str:
     return orjson.dumps(to_record(profile)).decode()
 
 
+def _pairs(identifiers: Sequence[Identifier]) -> str:
+    return orjson.dumps([list(identifier) for identifier in identifiers]).decode()
+
+
 def _merge_row(app_id: str, merge: Merge) -> tuple[Any, ...]:
     return (
         app_id,
         new_id(),
         merge.survivor_before.profile_id,
         merge.absorbed_before.profile_id,
-        orjson.dumps([list(identifier) for identifier in merge.identifiers]).decode(),
+        _pairs(merge.identifiers),
         _record(merge.survivor_before),
         _record(merge.absorbed_before),
         merge.merged_at,

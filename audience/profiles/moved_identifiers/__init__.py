@@ -1,0 +1,1 @@
+"""Identifiers that the merge ledger still tells of, though their profile has lost them."""
