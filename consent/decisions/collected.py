@@ -35,6 +35,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,3}")
 _ANALYTICS_ID = re.compile(r"[0-9a-fA-F]{16}")
 _MIN_YEAR = 2018
 
+_STATUS_TYPES = (bool, int, str)
 _STATUSES: dict[tuple[type, Any], int] = {
     **{(int, status): status for status in (NOT_DECIDED, REJECTED, APPROVED)},
     **{(str, str(status)): status for status in (NOT_DECIDED, REJECTED, APPROVED)},
@@ -153,29 +154,29 @@ def _consents(raw: object) -> tuple[dict[str, Entry], str | None]:
         if consent_type not in raw:
             continue
         value = raw[consent_type]
-        where = f"consents.{consent_type}"
         if not isinstance(value, dict):
-            _refuse(where, "must be an object {status, historyId}")
-        status = value.get("status")
-        key = (type(status), status) if isinstance(status, bool | int | str) else None
-        if key not in _STATUSES:
-            _refuse(f"{where}.status", "is required" if status is None else "must be -1, 0 or 1")
-        found[consent_type] = Entry(_STATUSES[key], _history_id(value, where))
+            _refuse(f"consents.{consent_type}", "must be an object {status, historyId}")
+        given = value.get("status")
+        status = _STATUSES.get((type(given), given)) if isinstance(given, _STATUS_TYPES) else None
+        if status is None:
+            problem = "is required" if given is None else "must be -1, 0 or 1"
+            _refuse(f"consents.{consent_type}.status", problem)
+        found[consent_type] = Entry(status, _history_id(value, consent_type))
     if not found:
         _refuse("consents", f"must have at least one of {', '.join(CONSENT_TYPES)}")
     intro = raw.get(INTRO)
     if intro is not None and not isinstance(intro, dict):
         _refuse(f"consents.{INTRO}", "must be an object {historyId}")
-    return found, None if intro is None else _history_id(intro, f"consents.{INTRO}")
+    return found, None if intro is None else _history_id(intro, INTRO)
 
 
-def _history_id(entry: dict[str, Any], where: str) -> str | None:
+def _history_id(entry: dict[str, Any], name: str) -> str | None:
     value = entry.get("historyId")
     if value is None or value == "":
         return None
     if not isinstance(value, str) or len(value) > MAX_HISTORY_ID_CHARACTERS or "\x00" in value:
         _refuse(
-            f"{where}.historyId",
+            f"consents.{name}.historyId",
             f"must be a string of at most {MAX_HISTORY_ID_CHARACTERS} characters without NUL",
         )
     return value
