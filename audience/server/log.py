@@ -1,11 +1,13 @@
 """Logging: structlog, one line per request. Personal data never reaches a log.
 
-Lines are collected during one turn of the event loop and written together: a busy service writes
-many lines with one system call. Values that callers sent (identifiers, attribute values, paths with
+Lines about what went well are collected for a moment and written together: a busy service writes
+many with one system call, and no answer waits for it. A warning or an error takes all along at
+once. Values that callers sent (identifiers, attribute values, paths with
 a visitor ID in them) are never passed to a logger.
 """
 
 import asyncio
+import atexit
 import logging
 import sys
 import time
@@ -18,6 +20,10 @@ import structlog
 EventDict = MutableMapping[str, Any]
 
 
+#: So long a line may wait for others.
+_GATHER_SECONDS = 0.02
+
+
 class Sink:
     """Where finished lines go; structlog calls the method named like the level."""
 
@@ -25,18 +31,26 @@ class Sink:
         """stream: usually standard error."""
         self._stream = stream
         self._lines: list[str] = []
+        atexit.register(self.flush)
 
     def msg(self, line: str) -> None:
-        """Take a line; it is written at the end of this turn of the event loop."""
+        """Take a line; it is written with others in a moment, without an event loop at once."""
         self._lines.append(line)
         if len(self._lines) > 1:
             return
         try:
-            asyncio.get_running_loop().call_soon(self.flush)
+            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self.flush)
         except RuntimeError:
             self.flush()
 
-    debug = info = warning = error = critical = exception = log = msg
+    debug = info = log = msg
+
+    def error(self, line: str) -> None:
+        """Take a line and write it at once."""
+        self._lines.append(line)
+        self.flush()
+
+    warning = critical = exception = error
 
     def flush(self) -> None:
         """Write everything taken so far."""
