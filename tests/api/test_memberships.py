@@ -12,6 +12,7 @@ from audience.audiences.memberships import cache
 from audience.audiences.memberships import storage as membership_storage
 from audience.profile_changes import storage as change_storage
 from audience.profile_changes.curation.undo import undo_merge_by_id
+from audience.server.session_locks.storage import SWITCH_LOCKS
 from tests.api.audience_api import Audiences, group, leaf
 from tests.api.test_writes_share_a_batch import Recorder, recorded
 from tests.conftest import App, Authorized, MakeApp
@@ -201,7 +202,7 @@ async def test_audiences_cost_no_further_statement(
         recorder.statements.clear()
         body["attributes"] = [{"name": "n", "value": value}]
         assert (await client.post("/data/tracker/attributes/", json=[body])).status == 204
-        sent = [text for text in recorder.statements if text != change_storage.SWITCH_APPS]
+        sent = [text for text in recorder.statements if text != SWITCH_LOCKS]
         assert len(sent) == 2, sent
     assert await app.count("audience_members") == 0
 
