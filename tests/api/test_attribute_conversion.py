@@ -54,6 +54,14 @@ TEXTS = {
 }
 
 
+async def test_a_forecast_shows_values_and_is_audited(app: App, authorized: Authorized) -> None:
+    await app.write(_item("a", "four"))
+    _, body = await _patch(app, authorized, "numeric", confirm=False)
+    assert body["meta"]["examples"] == ["four"]
+    rows = await app.rows.fetch("SELECT operation, target_id FROM audit_entries")
+    assert [tuple(row) for row in rows] == [("forecast_attribute", "attributes:x")]
+
+
 async def test_forecast_counts_and_changes_nothing(
     app: App, noise: App, authorized: Authorized
 ) -> None:

@@ -82,6 +82,8 @@ async def update_attribute(request: web.Request) -> web.Response:
         row = await _attribute(driver, app_id, attribute_id, given)
         meta = await _forecast(driver, app_id, row, given)
         if meta is not None and not query["confirm"]:
+            # It shows values of profiles.
+            await _record(conn, caller, "forecast_attribute", app_id, attribute_id)
             return json_response(request, document_of(attribute_resource(row), meta=meta))
         await _apply(conn, app_id, row, given)
         await _record(conn, caller, "update_attribute", app_id, attribute_id)
