@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from audience.server import clock
 from consent.data_subject_requests.upkeep.operations import forget_some, remind_some
 from tests.conftest import App, MakeClient
 from tests.data_subjects import Office
@@ -30,6 +31,14 @@ async def _age(office: Office, request_id: str, **days: int) -> None:
             request_id,
             timedelta(days=number),
         )
+
+
+async def _age_history(office: Office, days: int) -> None:
+    """Move what happened to all requests into the past."""
+    await office.rows.execute(
+        "UPDATE data_subject_request_events SET occurred_at = occurred_at - $1::interval",
+        timedelta(days=days),
+    )
 
 
 async def _remind(office: Office) -> list[Any]:
@@ -191,10 +200,10 @@ async def test_unverified_request_loses_it_after_thirty_days_and_is_cancelled(
     office: Office,
 ) -> None:
     request_id, link, code = await office.ask_and_get_mail()
-    await _age(office, request_id, received_at=29)
+    await _age_history(office, 29)
     await _forget(office)
     assert (await office.get(request_id))["email"] == "jane@shop.example"
-    await _age(office, request_id, received_at=1)
+    await _age_history(office, 1)
     await _forget(office)
     shown = await office.get(request_id)
     assert shown["status"] == "cancelled"
@@ -203,9 +212,25 @@ async def test_unverified_request_loses_it_after_thirty_days_and_is_cancelled(
     assert (await office.confirm(link, code))[0] == 404
 
 
+async def test_letter_noted_late_is_kept_from_when_it_was_noted(office: Office) -> None:
+    received_at = (clock.now() - timedelta(days=60)).isoformat()
+    status, body = await office.create(
+        channel="letter", email="jane@shop.example", received_at=received_at
+    )
+    assert status == 201, body
+    request_id = body["data"]["id"]
+    await _age_history(office, 29)
+    await _forget(office)
+    assert (await office.get(request_id))["status"] == "unverified"
+    assert (await office.act(request_id, "verify", reason="passport seen"))[0] == 200
+    await _forget(office)
+    assert (await office.get(request_id))["email"] == "jane@shop.example"
+
+
 async def test_open_request_keeps_its_content_however_old(office: Office) -> None:
     request_id = await office.ask_and_confirm()
     await _age(office, request_id, received_at=4000, due_at=4000)
+    await _age_history(office, 4000)
     await _forget(office)
     assert (await office.get(request_id))["email"] == "jane@shop.example"
 
@@ -214,9 +239,7 @@ async def test_retention_is_the_apps_own(office: Office, noise: App) -> None:
     await _set(office, retention_days=5, unverified_retention_days=2)
     mine = await office.ask()
     assert (await office.submit(websiteId=noise.app_id))[0] == 204
-    await office.rows.execute(
-        "UPDATE data_subject_requests SET received_at = received_at - interval '3 days'"
-    )
+    await _age_history(office, 3)
     await _forget(office)
     kept = await office.rows.fetch(
         "SELECT request_id::text FROM data_subject_requests WHERE email IS NULL"

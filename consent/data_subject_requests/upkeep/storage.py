@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, func, literal, or_, select, text, update
+from sqlalchemy import and_, case, delete, exists, func, literal, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.tables import apps
@@ -79,7 +79,8 @@ async def list_requests_to_forget(
 ) -> list[DataSubjectRequest]:
     """Requests whose personal content is kept for too long, rows locked.
 
-    Closed ones count from their end, unverified ones from their receipt.
+    Closed ones count from their end; unverified ones from when they were stored, because a letter
+    may be noted long after its receipt.
     """
     column, settings = data_subject_requests.c, data_subject_settings.c
     closed = func.coalesce(settings.retention_days, _DEFAULTS.retention_days)
@@ -98,7 +99,7 @@ async def list_requests_to_forget(
                 ),
                 and_(
                     column.status == UNVERIFIED,
-                    column.received_at <= literal(now) - _days(unverified),
+                    _is_stored_by(literal(now) - _days(unverified)),
                 ),
             ),
         )
@@ -140,6 +141,16 @@ _WITH_SETTINGS = data_subject_requests.join(
     apps, apps.c.app_id == data_subject_requests.c.app_id
 ).outerjoin(data_subject_settings, data_subject_settings.c.app_id == data_subject_requests.c.app_id)
 _DAY = text("interval '1 day'")
+
+
+def _is_stored_by(moment: Any) -> Any:
+    """Whether the request was stored by then: its history begins with that."""
+    event, request = data_subject_request_events.c, data_subject_requests.c
+    return exists().where(
+        event.app_id == request.app_id,
+        event.request_id == request.request_id,
+        event.occurred_at <= moment,
+    )
 
 
 def _days(number: Any) -> Any:
