@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.api.audience_api import document, group, leaf
 from tests.conftest import App, Authorized
 from tests.service_process import ServiceProcess
 
@@ -101,3 +102,33 @@ async def test_import_goes_on_after_kill_9(
     assert (found["rows_applied"], found["rows_refused"]) == (4000, 0)
     assert await app.count("profiles") == 4000
     assert (await app.profile("user_id", "user-3999"))["attributes"] == {"score": "3999"}
+
+
+async def test_fill_goes_on_after_kill_9(
+    app: App, authorized: Authorized, process: ServiceProcess
+) -> None:
+    await app.rows.execute(
+        "INSERT INTO profiles (app_id, profile_id, created_at, updated_at, attributes)"
+        " SELECT $1, gen_random_uuid(), now(), now(), jsonb_build_object('score', n)"
+        " FROM generate_series(1, 100000) AS n",
+        app.app_id,
+    )
+    headers = {"Authorization": f"Bearer {authorized.token}"}
+    url = f"/api/audiences/v1/audiences/?website_id={app.app_id}"
+    body = document(group("and", leaf("gt", 50_000, name="score")))
+    async with aiohttp.ClientSession(process.url, headers=headers) as session:
+        answer = await session.post(url, json=body)
+        assert answer.status == 201, await answer.text()
+    filling = "SELECT is_filling FROM audiences WHERE app_id = $1"
+    async with asyncio.timeout(30):
+        while await app.count("audience_members") < 1000:
+            await asyncio.sleep(0.005)
+    process.kill()
+    stored = await app.count("audience_members")
+    assert 1000 <= stored < 50_000
+    assert await app.rows.fetchval(filling, app.app_id)
+    process.start()
+    async with asyncio.timeout(60):
+        while await app.rows.fetchval(filling, app.app_id):
+            await asyncio.sleep(0.1)
+    assert await app.count("audience_members") == 50_000
