@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import jwt
@@ -13,6 +14,7 @@ import pytest
 from audience.server import clock
 from consent.data_subject_requests.execution.jobs import execute_some, forget_expired_exports
 from consent.data_subject_requests.execution.rectifying import hash_value
+from consent.data_subject_requests.texts import LANGUAGES, text
 from tests.conftest import App, MakeClient
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
@@ -146,7 +148,12 @@ async def test_a_download_link_works_for_seven_days_and_is_counted(
     assert (await _download(office, link))[0] == 200
     expired = later + timedelta(hours=2)
     monkeypatch.setattr(clock, "now", lambda: expired)
-    assert (await _download(office, link))[0] == 404
+    for language in LANGUAGES:
+        answer = await office.service.get(
+            f"/privacy/exports/{link}", headers={"Accept-Language": language}
+        )
+        assert answer.status == 404
+        assert text(language, "page_gone_text") in unescape(await answer.text())
     while await forget_expired_exports(office.service.app):  # type: ignore[arg-type]
         pass
     assert await app.count("data_subject_export_parts") == 0

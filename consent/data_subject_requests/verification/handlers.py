@@ -9,7 +9,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience import public
-from audience.errors import DomainError
+from audience.errors import DomainError, NotFound
 from audience.server import clock
 from audience.server.error_response import add_retry_after, status_of
 from audience.server.keys import DATABASE
@@ -56,6 +56,7 @@ _STATUS = {
 }
 _MAX_FORM_CHARACTERS = 100
 _NOT_FOUND = 404
+_GONE = "gone"
 
 
 async def show_confirmation(request: web.Request) -> web.Response:
@@ -109,9 +110,13 @@ async def _answer(
 
 
 def refuse_page(request: web.Request, error: DomainError) -> web.Response:
-    """The page for a request that failed as expected: database away, form too large."""
+    """The page for a request that failed as expected: database away, form too large.
+
+    NotFound is what a download's link says once it leads nowhere any more.
+    """
     language = _language(request, None)
-    response = _html(status_of(error), note_page(language, "failed", {}), language)
+    state = _GONE if isinstance(error, NotFound) else "failed"
+    response = _html(status_of(error), note_page(language, state, {}), language)
     return add_retry_after(response, error)
 
 

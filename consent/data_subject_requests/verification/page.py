@@ -22,7 +22,7 @@ LANGUAGE_NAMES = {
 CODE, ACTION, SEND_AGAIN = "code", "action", "send_again"
 
 #: Pages whose title and text are `page_<state>_title` and `page_<state>_text`.
-NOTES = ("verified", "used", "locked", "expired", "sent", "too_many", "unknown", "failed")
+NOTES = ("verified", "used", "locked", "expired", "sent", "too_many", "unknown", "gone", "failed")
 
 STYLES: Final = (
     ":root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--ground:#eef1f4;--line:#6b7480;"
