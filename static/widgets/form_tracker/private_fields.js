@@ -6,11 +6,11 @@
 
 /** "card number" in English, German, French and Spanish, Polish. */
 var CARD_WORDS =
-    /\bc(ard|c) ?n(o|r|um(ber)?)\b|(credit|debit|bank) ?card|karten ?n(umme)?r\b|kreditkarte|\bn(o|r|ro|um|.{0,2}m.{0,2}ro)? ?(de )?(\w+ )?(carte|tarjeta)\b|(carte|tarjeta) (banca|bleue|de (cr|d).{0,2}[bd]i)|n(ume)?r ?karty\b|kart[ay] (kredyt|debet|p.?atnicz)/;
+    /\bc(ard|c) ?n(um\w*|.{0,2}m.{0,2}ro|r?o?)\b|(credit|debit|bank) ?card|karten ?n(um\w*|.{0,2}m.{0,2}ro|r?o?)\b|kreditkarte|\bn(um\w*|.{0,2}m.{0,2}ro|r?o?) ?(de )?(\w+ )?(carte|tarjeta|karty|cb)\b|(carte|tarjeta|kart[ay]) ?(n(um\w*|.{0,2}m.{0,2}ro|r?o?)\b|banca|bleue|debet|p.?atnicz|(de )?([ck]r|d).{0,2}[bd][iy])/;
 
-/** "security code" in the same languages. */
+/** "security code", "verification number" in the same languages. */
 var CODE_WORDS =
-    /c[cv]v|cvc|\b(csc|cid|cv[dn])\b|sec(urity)? ?code|card ?(code|verif)|(pr.{1,2}f|sicherheits) ?(nummer|ziffer|code|zahl)|cryptogramme|code (de )?s.{0,2}curit|c.{0,2}digo (de )?seguridad|kod (za)?bezpiecz/;
+    /c[cv]v|cvc|\b(csc|cid|cv[dn])\b|sec ?code|card ?(code|verif)|(security|verif(i[ckz]\w+)?|pr.{1,2}f|sicherheits) ?(code|n(um\w*|.{0,2}m.{0,2}ro|r?o?)\b|ziffer|zahl)|cryptogramme|(cod[eo]?|digo|kod|\bn(um\w*|.{0,2}m.{0,2}ro|r?o?)) ?(de |za)?(s.{0,2}[cg]uri|v.{0,2}rif|weryf|bezp)/;
 
 /** "password" in the same languages. */
 var PASSWORD_WORDS = /passw(or)?[dt]|\bpwd\b|kennwort|mot de passe|contrase|\bhas[l ]o\b/;
