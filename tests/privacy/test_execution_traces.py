@@ -19,8 +19,9 @@ from consent.data_subject_requests.execution import erasing
 from consent.data_subject_requests.execution.jobs import execute_some
 from consent.data_subject_requests.execution.step import Progress, Work
 from consent.decisions.counting import visitor_digest
+from consent.decisions.persons import operations as persons
 from tests.conftest import App, Authorized
-from tests.consents import Visitor
+from tests.consents import Visitor, new_visitor
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.mailbox import body_of
@@ -205,3 +206,18 @@ async def test_an_erased_visitor_of_the_day_is_counted_as_nobody(app: App, offic
     await _run(office)
     assert await app.count("consent_day_visitors") == 1
     assert await app.rows.fetchval(digests) != visitor_digest(key, CONSENT_VISITOR)
+
+
+async def test_an_erasure_reaches_every_consent_visitor_of_a_browser(
+    app: App, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persons, "MAX_VISITORS", 2)
+    await app.write({"email": "jane@shop.example", "analytics_visitor_id": VISITOR})
+    for _ in range(5):
+        await new_visitor(app, VISITOR).decide(analytics=1)
+    request_id = await verified_request(office, "delete_data")
+    assert (await office.act(request_id, "execute"))[0] == 202
+    await _run(office)
+    for table in ("consent_visitors", "consent_visitor_keys"):
+        assert await app.count(table) == 0, table
+    assert await app.count("consent_decisions") == 5

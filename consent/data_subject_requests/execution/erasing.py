@@ -42,24 +42,28 @@ async def erase_person(work: Work) -> Progress:
     held = [one for profile in found for one in profile.identifiers]
     # Who has decided nothing is known to no table but as a visitor of the day.
     own = [] if work.request.visitor_id is None else [work.request.visitor_id]
-    visitor_ids = await find_consent_visitors(
-        work.conn, work.app_id, analytics_visitor_ids([*identifiers, *held]), own
-    )
-    visitor_ids = sorted({*visitor_ids, *own})
+    analytics_ids = sorted(analytics_visitor_ids([*identifiers, *held]))
+    visitor_ids = await find_consent_visitors(work.conn, work.app_id, analytics_ids, own)
+    cursor = {"visitor_ids": sorted({*visitor_ids, *own}), "analytics_ids": analytics_ids}
     # Under the locks: what was taken in while they were waited for is from before the erasure.
     now = clock.now()
     counts = await public.erase_person(work.conn, work.app_id, identifiers, now)
-    return Progress(is_phase_done=True, cursor={"visitor_ids": visitor_ids}, counts=counts)
+    return Progress(is_phase_done=True, cursor=cursor, counts=counts)
 
 
 async def erase_consents(work: Work) -> Progress:
     """Keys and current states of up to 500 consent visitors; their decisions become anonymous."""
     left = work.cursor["visitor_ids"]
+    analytics_ids = work.cursor.get("analytics_ids", [])
+    if not left:
+        # No more than so many are found at once; those found are not there any more.
+        left = await find_consent_visitors(work.conn, work.app_id, analytics_ids, [])
     if not left:
         return Progress(is_phase_done=True, cursor={})
     now_gone, later = left[:_VISITORS_AT_ONCE], left[_VISITORS_AT_ONCE:]
     counts = await erase_visitors(work.conn, work.app_id, now_gone)
-    return Progress(is_phase_done=False, cursor={"visitor_ids": later}, counts=counts)
+    cursor = {"visitor_ids": later, "analytics_ids": analytics_ids}
+    return Progress(is_phase_done=False, cursor=cursor, counts=counts)
 
 
 async def erase_merges(work: Work) -> Progress:
