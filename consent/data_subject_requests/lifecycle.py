@@ -36,6 +36,9 @@ CLOSED = frozenset({RESOLVED, REJECTED, CANCELLED, DUPLICATE})
 #: Not without proof of who asks; a table constraint says the same.
 NEED_PROOF = frozenset({TO_DO, IN_PROGRESS, RESOLVED})
 
+#: The channel of what a visitor sends: anybody's, until it is proved.
+FORM = "form"
+
 MONTHS_TO_ANSWER = 1
 MONTHS_OF_EXTENSION = 2
 
@@ -101,13 +104,27 @@ def days_left(due: datetime, now: datetime, timezone: str) -> int:
     return (due.astimezone(zone).date() - now.astimezone(zone).date()).days
 
 
-def is_overdue(status: str, due: datetime, now: datetime) -> bool:
+def awaits_answer(status: str, channel: str) -> bool:
+    """Whether the team has to do something: also to find out who wrote a letter.
+
+    What came by the visitor's form waits for the visitor until it is proved.
+    """
+    return status in OPEN or (status == UNVERIFIED and channel != FORM)
+
+
+def is_overdue(status: str, channel: str, due: datetime, now: datetime) -> bool:
     """Whether somebody should have answered by now."""
-    return status in OPEN and now > due
+    return awaits_answer(status, channel) and now > due
 
 
 def needs_reminder(
-    status: str, due: datetime, reminded_at: datetime | None, now: datetime, reminder_days: int
+    status: str,
+    channel: str,
+    due: datetime,
+    reminded_at: datetime | None,
+    now: datetime,
+    reminder_days: int,
 ) -> bool:
     """Whether the team is to be reminded now: once, so many days before the request is due."""
-    return status in OPEN and reminded_at is None and due - now <= timedelta(days=reminder_days)
+    is_soon = due - now <= timedelta(days=reminder_days)
+    return awaits_answer(status, channel) and reminded_at is None and is_soon

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import and_, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from consent.data_subject_requests.lifecycle import FORM, OPEN, UNVERIFIED
 from consent.tables_requests import data_subject_request_events, data_subject_requests
 
 
@@ -136,6 +137,13 @@ async def count_requests_since(
         wanted.append(column.email == email)
     statement = select(func.count()).select_from(data_subject_requests).where(*wanted)
     return await conn.scalar(statement) or 0
+
+
+def awaiting_answer() -> Any:
+    """The condition that `lifecycle.awaits_answer` holds for a row."""
+    column = data_subject_requests.c
+    is_letter = and_(column.status == UNVERIFIED, column.channel != FORM)
+    return or_(column.status.in_(sorted(OPEN)), is_letter)
 
 
 def _first_id_of(moment: datetime) -> UUID:

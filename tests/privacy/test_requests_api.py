@@ -142,6 +142,17 @@ async def test_overdue_ones_are_open_and_past_their_date(office: Office) -> None
     assert (await office.get(rejected))["is_overdue"] is False
 
 
+async def test_letter_is_overdue_also_before_it_is_verified(office: Office) -> None:
+    _, body = await office.create(channel="letter", email="jane@shop.example")
+    letter = body["data"]["id"]
+    assert await _ids(office, overdue="true") == []
+    await _shift(office, letter, "due_at", -40)
+    assert await _ids(office, overdue="true") == [letter]
+    assert (await office.get(letter))["is_overdue"] is True
+    await office.change(letter, status="cancelled")
+    assert await _ids(office, overdue="true") == []
+
+
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [

@@ -150,6 +150,15 @@ async def test_request_answered_after_the_reminder_was_queued_gets_none(office: 
     assert await office.deliver() == []
 
 
+async def test_team_is_reminded_of_a_letter_that_is_not_verified(office: Office) -> None:
+    await _set(office, team_email="team@shop.example")
+    _, body = await office.create(channel="letter", email="jane@shop.example")
+    await _age(office, body["data"]["id"], due_at=30)
+    (mail,) = await _remind(office)
+    assert "Status: unverified" in body_of(mail)
+    assert await _remind(office) == []
+
+
 async def test_extended_request_is_reminded_of_again(office: Office) -> None:
     await _set(office, team_email="team@shop.example")
     request_id = await office.ask_and_confirm()

@@ -11,6 +11,7 @@ from consent.data_subject_requests.lifecycle import (
     NEED_PROOF,
     OPEN,
     STATUSES,
+    UNVERIFIED,
     days_left,
     due_at,
     is_overdue,
@@ -73,18 +74,22 @@ def test_days_left_are_days_of_the_apps_timezone() -> None:
 def test_only_open_requests_are_overdue() -> None:
     due = _at("2026-02-28T10:00")
     for status in STATUSES:
-        assert is_overdue(status, due, due + timedelta(seconds=1)) is (status in OPEN)
-        assert not is_overdue(status, due, due)
+        second_later = due + timedelta(seconds=1)
+        assert is_overdue(status, "form", due, second_later) is (status in OPEN)
+        is_letter_open = status in OPEN | {UNVERIFIED}
+        assert is_overdue(status, "letter", due, second_later) is is_letter_open
+        assert not is_overdue(status, "letter", due, due)
 
 
 def test_the_team_is_reminded_once_before_the_request_is_due() -> None:
     due = _at("2026-02-28T10:00")
     early, late = due - timedelta(days=8), due - timedelta(days=7)
-    assert not needs_reminder("to_do", due, None, early, 7)
-    assert needs_reminder("to_do", due, None, late, 7)
-    assert not needs_reminder("to_do", due, late, late, 7)
+    assert not needs_reminder("to_do", "form", due, None, early, 7)
+    assert needs_reminder("to_do", "form", due, None, late, 7)
+    assert not needs_reminder("to_do", "form", due, late, late, 7)
     for status in set(STATUSES) - OPEN:
-        assert not needs_reminder(status, due, None, late, 7)
+        assert not needs_reminder(status, "form", due, None, late, 7)
+    assert needs_reminder("unverified", "letter", due, None, late, 7)
 
 
 def test_no_move_into_work_without_proof() -> None:

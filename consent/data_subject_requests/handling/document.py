@@ -86,7 +86,7 @@ def request_resource(found: DataSubjectRequest, timezone: str, now: datetime) ->
         "identities": [dict(identity) for identity in found.identities],
         "is_verified": found.is_verified,
         "days_left": lifecycle.days_left(found.due_at, now, timezone),
-        "is_overdue": lifecycle.is_overdue(found.status, found.due_at, now),
+        "is_overdue": lifecycle.is_overdue(found.status, found.channel, found.due_at, now),
     }
     return resource(KIND, found.request_id, attributes)
 

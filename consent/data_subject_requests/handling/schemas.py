@@ -177,7 +177,10 @@ class RequestsQuery(PageQuery):
     )
     status = fields.String(validate=_one_of(STATUSES))
     overdue = QueryBoolean(
-        metadata={"description": "true: to_do or in_progress past its date; false: all others."}
+        metadata={
+            "description": "true: past its date and to_do or in_progress, or unverified and not "
+            "from the form; false: all others."
+        }
     )
     email = fields.String(validate=validate.Length(1, MAX_EMAIL_CHARACTERS))
     order_by = fields.String(load_default="-received_at", validate=_one_of(ORDERS))

@@ -9,8 +9,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.tables import apps
-from consent.data_subject_requests.lifecycle import OPEN
-from consent.data_subject_requests.storage import DataSubjectRequest, request_of
+from consent.data_subject_requests.storage import (
+    DataSubjectRequest,
+    awaiting_answer,
+    request_of,
+)
 from consent.tables_requests import data_subject_requests
 
 
@@ -90,6 +93,6 @@ def _conditions(wanted: Wanted, now: datetime) -> list[Any]:
     if wanted.email is not None:
         found.append(column.email == wanted.email)
     if wanted.is_overdue is not None:
-        late = column.status.in_(sorted(OPEN)) & (column.due_at < now)
+        late = awaiting_answer() & (column.due_at < now)
         found.append(late if wanted.is_overdue else ~late)
     return found

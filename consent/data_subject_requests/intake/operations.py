@@ -18,8 +18,6 @@ from consent.data_subject_requests.storage import DataSubjectRequest
 from consent.data_subject_requests.verification.operations import ask_for_proof
 from consent.forms.settings import may_collect
 
-FORM = "form"
-
 #: From one e-mail in a day, so that nobody's mailbox is filled.
 MAX_OF_AN_EMAIL = 5
 _EMAIL_HOURS = 24
@@ -41,7 +39,7 @@ async def receive_request(
         request_id=new_id(),
         request_type=received.request_type,
         status=lifecycle.UNVERIFIED,
-        channel=FORM,
+        channel=lifecycle.FORM,
         received_at=now,
         due_at=lifecycle.due_at(now, app.timezone),
         email=received.email,

@@ -69,7 +69,7 @@ async def compose_reminder(
 ) -> Letter | None:
     """The letter to the team; None when the request has been answered meanwhile."""
     request = mail.request_id and await requests.find_request(conn, mail.request_id)
-    if not request or request.status not in lifecycle.OPEN:
+    if not request or not lifecycle.awaits_answer(request.status, request.channel):
         return None
     app = await public.get_app(conn, request.app_id)
     values = {

@@ -8,9 +8,13 @@ from sqlalchemy import and_, case, delete, exists, func, literal, or_, select, t
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.tables import apps
-from consent.data_subject_requests.lifecycle import CLOSED, OPEN, UNVERIFIED
+from consent.data_subject_requests.lifecycle import CLOSED, UNVERIFIED
 from consent.data_subject_requests.settings.storage import RequestSettings
-from consent.data_subject_requests.storage import DataSubjectRequest, request_of
+from consent.data_subject_requests.storage import (
+    DataSubjectRequest,
+    awaiting_answer,
+    request_of,
+)
 from consent.tables_requests import (
     data_subject_request_events,
     data_subject_requests,
@@ -44,7 +48,7 @@ class Due(NamedTuple):
 
 
 async def list_requests_to_remind(conn: AsyncConnection, now: datetime, limit: int) -> list[Due]:
-    """Open requests soon due of which nobody was reminded, rows locked; soonest due first.
+    """Requests to answer soon of which nobody was reminded, rows locked; soonest due first.
 
     Without an address to remind a request is left out.
     """
@@ -61,7 +65,7 @@ async def list_requests_to_remind(conn: AsyncConnection, now: datetime, limit: i
         )
         .select_from(_WITH_SETTINGS)
         .where(
-            column.status.in_(sorted(OPEN)),
+            awaiting_answer(),
             column.reminded_at.is_(None),
             column.due_at <= literal(now) + _days(days),
             recipient.is_not(None),
