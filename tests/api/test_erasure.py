@@ -251,6 +251,16 @@ async def test_the_ledger_of_an_erased_person_goes_in_bounded_steps(app: App) ->
     assert max(removed) == 500
 
 
+async def test_a_late_item_without_values_brings_no_identifiers_back(app: App) -> None:
+    await _make_person(app)
+    await _erase(app, BY_EMAIL)
+    assert await app.write({**PERSON, "attributes": []}) == (204, "")
+    assert await app.count("profiles") == 0
+    # Who comes back and does something is served.
+    await app.write({**PERSON, "attributes": [{"name": "color", "value": "new"}]})
+    assert (await app.profile("user_id", "marker-user"))["attributes"] == {"color": "new"}
+
+
 #: Gives the first merge's survivor 1,200 more absorbed profiles.
 MANY_MERGES = """
 INSERT INTO profile_merges (app_id, merge_id, survivor_profile_id, absorbed_profile_id, identifiers,
@@ -343,8 +353,8 @@ async def test_undoing_a_merge_brings_no_erased_person_back(
     assert (status, body["errors"][0]["code"]) == (409, "person_erased")
     assert await app.count("profiles") == 1
     # Whoever comes back since is somebody new.
-    await app.write({"device_id": "marker-device"})
-    assert (await app.profile("device_id", "marker-device"))["attributes"] == {}
+    await app.write({"device_id": "marker-device", "attributes": [{"name": "n", "value": 1}]})
+    assert (await app.profile("device_id", "marker-device"))["attributes"] == {"n": 1}
 
 
 async def test_an_undone_merge_shows_nothing_of_an_erased_person(

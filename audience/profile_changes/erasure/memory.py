@@ -84,8 +84,8 @@ def without_erased(
     """The items without what would bring an erased person back; those left empty are dropped.
 
     A blocked visitor ID is taken out like a placeholder. Of an item that names an erased identifier
-    the entries (and the form) are taken out that have a value the erased profile had; one that had
-    nothing else is a late retry and makes no profile.
+    the entries (and the form) are taken out that have a value the erased profile had; one that has
+    nothing else may be a late retry and makes no profile.
     taken_at: when the items were taken in, if that was long ago (an import): those that name
     somebody erased since then are dropped whole.
     """
@@ -141,15 +141,14 @@ def erased_since(remembered: Remembered, moment: datetime) -> frozenset[Identifi
 
 
 def _without_remembered(item: Item, known: Sequence[Remembrance]) -> Item | None:
-    """The item without entries that a retry may have brought; None when nothing was left."""
+    """The item without entries that a retry may have brought; None when there is nothing else."""
     entries = tuple(entry for entry in item.entries if not _is_known(entry, known))
     form = item.form
     if form is not None and any(
         _digest(one.hash_key, "form", form.form_id, form.url) in one.value_digests for one in known
     ):
         form = None
-    had_something = bool(item.entries) or item.form is not None
-    if had_something and not entries and form is None:
+    if not entries and form is None:
         return None
     return item._replace(entries=entries, form=form)
 
