@@ -214,6 +214,34 @@ async def test_a_rectification_leaves_only_hashes_in_the_audit_log(
     assert await app.rows.fetchval(dump_free) == "{}{}"
 
 
+async def test_a_preview_of_a_correction_counts_what_it_would_change(
+    app: App, office: Office
+) -> None:
+    await make_people(app, office)
+    request_id = await verified_request(office, "change_data")
+    before = await app.profile("email", "jane@shop.example")
+    nothing = {"profiles": 0, "attributes": 0, "profile_identifiers": 0}
+    _, body = await office.team.get(f"{REQUESTS}/{request_id}/preview")
+    assert body["data"]["attributes"]["counts"] == nothing
+    wanted: dict[str, Any] = {
+        "attributes": [
+            {"name": "color", "value": "marker-value"},
+            {"name": "age", "value": 48},
+            {"name": "new", "value": "x"},
+        ],
+        "identifiers": [{"identifier_name": "email", "new_value": "jane.new@shop.example"}],
+    }
+    status, body = await office.act(request_id, "preview", **wanted)
+    assert status == 200, body
+    counts = body["data"]["attributes"]["counts"]
+    assert counts == {"profiles": 1, "attributes": 2, "profile_identifiers": 1}
+    assert await app.profile("email", "jane@shop.example") == before
+    taken = [{"identifier_name": "email", "new_value": "neighbour@shop.example"}]
+    status, body = await office.act(request_id, "preview", identifiers=taken)
+    assert (status, body["errors"][0]["code"]) == (409, "identifier_taken")
+    assert (await _execute(office, request_id, **wanted))["counts"] == counts
+
+
 async def test_a_correction_that_is_not_possible_gives_the_request_back(
     app: App, office: Office
 ) -> None:

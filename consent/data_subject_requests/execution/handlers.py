@@ -56,7 +56,8 @@ class RequestReceipt(Schema):
 async def preview_request(request: web.Request) -> web.Response:
     """GET /api/privacy/v1/requests/{request_id}/preview -> 200, what executing it would touch.
 
-    Changes nothing. Before verification only the requests themselves are counted.
+    Changes nothing. Before verification only the requests themselves are counted; of a correction
+    nothing, as what to correct is not said.
     """
     return await _preview(request, "preview_request", None)
 
@@ -65,7 +66,8 @@ async def preview_request(request: web.Request) -> web.Response:
 async def preview_execution(request: web.Request) -> web.Response:
     """POST /api/privacy/v1/requests/{request_id}/preview -> 200, as GET with instructions.
 
-    With those that `execute` takes: confirmed identifiers lead to more.
+    With those that `execute` takes: confirmed identifiers lead to more, and a correction is tried
+    and taken back: 400 or 409 when it is not possible.
     """
     instructions = await read_resource(request, KIND, ExecutionInstructions)
     return await _preview(request, "preview_execution", instructions)

@@ -58,8 +58,12 @@ async def preview_request(
     """{table: rows that executing the request would touch}; changes nothing.
 
     Only what the proved identifiers lead to, so before verification nothing but the requests.
+    Errors: those of a correction that is not possible.
     """
-    identifiers = proved_identifiers(request, instructions or _NO_INSTRUCTIONS)
+    wanted = {**_NO_INSTRUCTIONS, **(instructions or {})}
+    if request.request_type == CHANGE_DATA:
+        return await rectifying.count_corrections(conn, request, wanted)
+    identifiers = proved_identifiers(request, wanted)
     counts = await public.count_person_rows(conn, request.app_id, identifiers)
     found = await public.find_person_profiles(conn, request.app_id, identifiers)
     held = [one for profile in found for one in profile.identifiers]

@@ -10,46 +10,81 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from audience import public
 from audience.errors import NotFound
 from audience.public import AttributeChange, Identifier, IdentifierChange, PersonProfile
 from audience.server import clock
 from consent.data_subject_requests.execution.person import proved_identifiers
 from consent.data_subject_requests.execution.step import Progress, Step, Work
+from consent.data_subject_requests.storage import DataSubjectRequest
 
 
 async def rectify(work: Work) -> Progress:
     """All corrections, in one step: there are at most 200.
 
-    Attributes are corrected in every profile of the person; an identifier in the one that has its
-    old value, or the first one. On repeat: nothing is changed any more.
+    On repeat: nothing is changed any more.
     Errors: those of `rectify_profile`; NotFound without a profile.
     """
-    instructions = work.execution.instructions
-    await public.lock_profiles(work.conn, work.app_id)
-    identifiers = proved_identifiers(work.request, instructions)
-    profiles = await public.find_person_profiles(work.conn, work.app_id, identifiers)
-    if not profiles:
+    corrected = await _correct(work.conn, work.request, work.execution.instructions)
+    if not corrected:
         message = "there is no profile of this person to correct"
         raise NotFound(message, code="no_profile")
+    for profile_id, done in corrected.items():
+        if done:
+            await _record(work, profile_id, done)
+    return Progress(is_phase_done=True, cursor={}, counts=_count(corrected))
+
+
+async def count_corrections(
+    conn: AsyncConnection, request: DataSubjectRequest, instructions: Mapping[str, Any]
+) -> dict[str, int]:
+    """What `rectify` would count, nothing without a profile; changes nothing.
+
+    The corrections are made and taken back.  Errors: those of `rectify_profile`.
+    """
+    if not (instructions["attributes"] or instructions["identifiers"]):
+        return _count({})
+    savepoint = await conn.begin_nested()
+    try:
+        return _count(await _correct(conn, request, instructions))
+    finally:
+        await savepoint.rollback()
+
+
+async def _correct(
+    conn: AsyncConnection, request: DataSubjectRequest, instructions: Mapping[str, Any]
+) -> dict[str, list[public.Rectified]]:
+    """{id of each of the person's profiles: what was changed in it}.
+
+    Attributes are corrected in every profile of the person; an identifier in the one that has its
+    old value, or the first one.
+    """
+    await public.lock_profiles(conn, request.app_id)
+    identifiers = proved_identifiers(request, instructions)
+    profiles = await public.find_person_profiles(conn, request.app_id, identifiers)
     attributes = [AttributeChange(one["name"], one["value"]) for one in instructions["attributes"]]
     changes = [_identifier_change(one) for one in instructions["identifiers"]]
-    counts = {"profiles": 0, "attributes": 0, "profile_identifiers": 0}
+    corrected = {}
     # Under the lock: values and their write times follow each other.
     now = clock.now()
     for position, profile in enumerate(profiles):
         own = [one for one in changes if _is_for(one, profile, profiles, is_first=position == 0)]
-        done = await public.rectify_profile(
-            work.conn, work.app_id, profile.profile_id, attributes, own, now
+        corrected[profile.profile_id] = await public.rectify_profile(
+            conn, request.app_id, profile.profile_id, attributes, own, now
         )
-        if done:
-            await _record(work, profile.profile_id, done)
-        counts["profiles"] += bool(done)
-        counts["attributes"] += sum(one.field.startswith("attributes.") for one in done)
-        counts["profile_identifiers"] += sum(
-            not one.field.startswith("attributes.") for one in done
-        )
-    return Progress(is_phase_done=True, cursor={}, counts=counts)
+    return corrected
+
+
+def _count(corrected: Mapping[str, Sequence[public.Rectified]]) -> dict[str, int]:
+    changes = [one for done in corrected.values() for one in done]
+    attributes = sum(one.field.startswith("attributes.") for one in changes)
+    return {
+        "profiles": sum(bool(done) for done in corrected.values()),
+        "attributes": attributes,
+        "profile_identifiers": len(changes) - attributes,
+    }
 
 
 async def _record(work: Work, profile_id: str, done: Sequence[public.Rectified]) -> None:
