@@ -277,6 +277,31 @@ async def test_entry_skipped_by_the_service_is_a_bad_request(
     assert document["attributes"] == {"age": 5, "color": "black"}
 
 
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("", ["fulfilled", []]),
+        ('{"skipped": [{"item": 0, "entry": 0}]}', ["rejected", ["bad_request"]]),
+        ("<!DOCTYPE html><title>Sign in</title>", ["rejected", ["server_error"]]),
+        ("OK", ["rejected", ["server_error"]]),
+        ('{"skipped": [{"item": 0,', ["rejected", ["server_error"]]),
+        ("null", ["rejected", ["server_error"]]),
+        ('{"status": "fine"}', ["rejected", ["server_error"]]),
+    ],
+)
+async def test_update_answered_by_somebody_else_is_a_server_error(
+    instance: ServiceProcess,
+    site: Site,
+    page: Page,
+    faulty: FaultyInstance,
+    text: str,
+    outcome: list[Any],
+) -> None:
+    faulty.text = text
+    await open_page(page, site, instance, UNUSED_AUDIENCE, faulty.domain)
+    assert await run(page, "updateAttributes", {"a": "b"}) == outcome
+
+
 async def test_nobody_is_identified_without_cookie_and_identifiers(
     app: App, instance: ServiceProcess, site: Site, page: Page
 ) -> None:

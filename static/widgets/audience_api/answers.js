@@ -11,7 +11,7 @@ var CODES = { 400: "bad_request", 403: "forbidden", 404: "not_found", 413: "bad_
  * Source: contract E1.5.
  */
 export function errorOf(status) {
-    return status >= 200 && status < 300 ? "" : CODES[status] || "server_error";
+    return /^2/.test(status + "") ? "" : CODES[status] || "server_error";
 }
 
 /**

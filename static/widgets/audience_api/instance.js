@@ -43,8 +43,9 @@ export function createInstance(appId, address) {
             item.website_id = appId;
             item.analytics_visitor_id = visitorId || undefined;
             request(address + "/audiences/tracker/attributes/", jsonText(item), function (status, text) {
-                // An answer with a text tells what was skipped.
-                end(errorOf(status) || (text && "bad_request"));
+                // An answer with a text tells what was skipped, or is not the service's (not JSON.parse:
+                // the oldest browsers have none).
+                end(errorOf(status) || (text && errorOf(/^\{"skipped".*\}$/.test(text) ? 400 : 0)));
             });
         } else if (call.path && visitorId) {
             var url = address + "/audiences/public/api/profiles/" + visitorId + "/" + call.path + "website_id=";
