@@ -1,13 +1,23 @@
 """/api/apps/v2 and the audit log, over HTTP."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 
+from audience import public
 from audience.apps.deletion import erase_deleted_app
+from audience.profiles.attribute_statistics.jobs import count_due_attributes
+from audience.profiles.identifiers import Identifier
+from audience.server import clock
+from audience.tables import metadata
+from consent.data_subject_requests.opendsr.callbacks import report_some
+from tests.api.audience_api import Audiences, leaf
+from tests.api.every_operation import OPERATIONS, VISITOR, make_world
 from tests.conftest import App, Authorized, MakeApp, MakeClient
+from tests.data_subjects import Office
 
 APPS = "/api/apps/v2"
 UNKNOWN = "01234567-89ab-cdef-0123-456789abcdef"
@@ -151,6 +161,80 @@ async def test_deleted_app_is_gone_and_its_rows_follow(
         kept = await rows.fetch(f"SELECT DISTINCT app_id::text FROM {table}")
         assert [row[0] for row in kept] == [noise.app_id], table
     assert await app.count("attribute_whitelist") == 0
+
+
+#: Who did what is known longer than the app: docs/audiences.md.
+_OUTLIVES_APP = {"audit_entries"}
+
+
+async def _tables_with_rows(app: App) -> set[str]:
+    """Of all tables of the database with a column app_id, those that have a row of the app."""
+    tables = await app.rows.fetch(
+        "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+        "WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') "
+        "AND NOT c.relispartition AND a.attname = 'app_id' AND NOT a.attisdropped"
+    )
+    return {row[0] for row in tables if await app.count(row[0])}
+
+
+async def _fill(app: App, client: Authorized, office: Office) -> None:
+    """Something of every feature, of persons and of the team."""
+    ids = await make_world(app, client)
+    await _fill_audiences(app, client)
+    await app.allow("color")
+    for name in ("update_consent_settings", "update_request_settings", "split_profile"):
+        status, body = await OPERATIONS[name].send(client, ids)
+        assert status == OPERATIONS[name].expected, body
+    conversion = {"type": "Attribute", "id": "attributes:color"}
+    conversion |= {"attributes": {"value_type": "numeric"}}
+    path = f"/api/audiences/v1/attributes/?website_id={app.app_id}&confirm=true"
+    assert (await client.patch(path, json={"data": conversion}))[0] == 202
+    await office.ask_and_get_mail("new@shop.example")
+    await office.ask("later@shop.example")
+    operation = OPERATIONS["submit_opendsr_request"]
+    assert operation.body is not None
+    asked = operation.body(ids) | {"status_callback_urls": ["http://127.0.0.1:9/"]}
+    assert (await client.post(operation.path, json=asked))[0] == 201
+    assert (await client.delete(f"{operation.path}/{asked['subject_request_id']}"))[0] == 202
+    # Nobody listens: the callback waits for another try.
+    assert await report_some(app.service.app)
+    async with app.database.transaction() as conn:
+        gone = [Identifier("user_id", "gone")]
+        await public.erase_person(conn, app.app_id, gone, clock.now())
+
+
+async def _fill_audiences(app: App, client: Authorized) -> None:
+    """Members, also for a time, counted; a refused merge; an order; statistics of attributes."""
+    audiences = Audiences(app, client)
+    recent = {"amount": 3, "unit": "days"}
+    await audiences.create(leaf("within_last", recent, field_type="profile", name="created_at"))
+    await app.write({"user_id": "a", "device_id": "shared"}, {"user_id": "b"}, {"user_id": "gone"})
+    await app.write({"user_id": "b", "device_id": "shared"})
+    fact = {"website_id": app.app_id, "analytics_visitor_id": VISITOR, "analytics": {}}
+    fact |= {"occurred_at": "2026-03-01T12:00:00Z", "order": {"id": "o", "revenue": 1}}
+    status, body = await client.post("/api/audiences/v1/analytics/", json=[fact])
+    assert status == 200, body
+    # Only audiences of yesterday are counted.
+    await app.rows.execute("UPDATE audiences SET created_at = created_at - interval '2 days'")
+    await audiences.run_jobs()
+    while await count_due_attributes(app.service.app):
+        pass
+
+
+async def test_no_table_has_a_row_of_a_deleted_app_but_the_audit_log(
+    office: Office, app: App, noise: App, authorized: Authorized
+) -> None:
+    app = replace(app, service=office.service)
+    client = Authorized(office.service, authorized.token)
+    await _fill(app, client, office)
+    of_others = await _tables_with_rows(noise)
+    tables = {table.name for table in metadata.sorted_tables if "app_id" in table.c}
+    assert await _tables_with_rows(app) == tables
+    assert (await client.delete(f"{APPS}/{app.app_id}?confirm=test"))[0] == 204
+    while await erase_deleted_app(app.service.app):
+        pass
+    assert await _tables_with_rows(app) == _OUTLIVES_APP
+    assert await _tables_with_rows(noise) == of_others
 
 
 async def test_deleted_app_with_an_upload_under_way_holds_no_writer_up(
