@@ -85,14 +85,20 @@ async def test_an_access_export_holds_everything_of_the_person_and_nothing_of_a_
     }
     colors = {row["name"]: row["value"] for row in profile["attributes"]}
     assert colors == {"color": "marker-value", "age": 47}
+    known = profile["profile"]
+    assert known["forms"]["marker-form"]["url"] == "https://shop.example/marker-form"
+    assert known["analytics"] == {"city": "marker-city"}
+    assert known["goals"]["2"]["conversion_count"] == 1
+    assert known["ecommerce"]["total_revenue"] == 6.32
+    assert [one["name"] for one in profile["audiences"]] == ["Colorful"]
     assert [one["consents"]["analytics"]["status"] for one in data["decisions"]] == [1, 0]
     assert data["consents"][0]["consents"]["analytics"]["status"] == 0
     assert [one["request_id"] for one in data["requests"]] == [request_id]
     for whole in (json.dumps(data), page):
         assert "neighbour" not in whole
         assert NEIGHBOUR_VISITOR not in whole
-        assert "marker-value" in whole
-        assert "marker-wish" in whole
+        for marker in ("marker-value", "marker-wish", "marker-form", "marker-city", "Colorful"):
+            assert marker in whole
     assert done["counts"] == {
         "profiles": 1,
         "consent_visitors": 1,
@@ -268,12 +274,14 @@ async def test_an_erasure_leaves_no_marker_in_the_database(
     waiting = await office.ask("jane@shop.example", "view_data")
     request_id = await verified_request(office, "delete_data")
     assert set(found_in_dump(database_url, MARKERS)) == set(MARKERS)
+    assert await app.count("audience_members") == 2
     history = await app.rows.fetch("SELECT * FROM consent_decisions ORDER BY sequence")
     status, preview = await office.team.get(f"{REQUESTS}/{request_id}/preview")
     assert status == 200
     done = await _execute(office, request_id)
     assert [mail["To"] for mail in await office.deliver()] == ["jane@shop.example"]
     assert found_in_dump(database_url, MARKERS) == []
+    assert await app.count("audience_members") == 1
     # The proof is untouched, and nobody's.
     assert await app.rows.fetch("SELECT * FROM consent_decisions ORDER BY sequence") == history
     assert await app.rows.fetchval("SELECT count(*) FROM consent_visitor_keys") == 1
