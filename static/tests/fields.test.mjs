@@ -96,6 +96,15 @@ test("a label longer than a name may be is none", () => {
     assert.deepEqual(Object.keys(read(formOf(label(255)), { useLabels: true })[0])[0].length, 255);
 });
 
+test("a field with a name longer than an attribute's may be is left out", () => {
+    const form = formOf(`<input name="${"n".repeat(256)}" value="long@example.com"><input name="${"m".repeat(255)}" value="1">
+        <input name="${"o".repeat(256)}" id="o" value="2"><label for="o">Short</label>`);
+    const [values, contents] = read(form);
+    assert.deepEqual(values, { ["m".repeat(255)]: "1" });
+    assert.equal(contents.email, undefined);
+    assert.deepEqual(read(form, { useLabels: true })[0], { ["m".repeat(255)]: "1", Short: "2" });
+});
+
 test("the first e-mail address in a field that is sent is the visitor's", () => {
     const form = formOf(`<input type="hidden" name="h" value="hidden@example.com">
         <input name="not" value="me at example.com"><input name="x" value="a@b">

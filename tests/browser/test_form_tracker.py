@@ -1,5 +1,6 @@
 """`ppms.am.form` in Chromium: which forms and fields are sent, and under which names."""
 
+import json
 from typing import Any
 
 import pytest
@@ -283,3 +284,28 @@ async def test_two_snippets_send_once(forms: FormPage, *, old: bool) -> None:
     await forms.submit()
     await forms.submit()
     assert len(forms.sent()) == 2
+
+
+async def test_names_and_form_ids_longer_than_the_service_takes_lose_no_submission(
+    app: App, instance: ServiceProcess, site: Site, page: Page
+) -> None:
+    names = {length: "n" * length for length in (255, 256)}
+    fields = "".join(f'<input name="{name}" value="{length}">' for length, name in names.items())
+    form_ids = ["i" * 300, "\U0001f600" * 128]
+    config = f"{{{', '.join(json.dumps(one) + ': true' for one in form_ids)}}}"
+    parts = (
+        visitor_cookie(app.app_id, VISITOR),
+        snippet(instance, "form", create(instance, "form", app.app_id, config)),
+        *(form(fields, one) for one in form_ids),
+    )
+    await page.goto(site.put(html(*parts)))
+    await page.wait_for_function("ppms.am.form.isLoaded")
+    await page.evaluate("for (const form of document.forms) form.requestSubmit()")
+
+    async def stored() -> Any:
+        found = await app.profiles("analytics_visitor_id", VISITOR)
+        return found[0] if found and len(found[0]["forms"]) == 2 else None
+
+    document = await eventually(stored)
+    assert min(document["forms"]) == "i" * 255
+    assert document["attributes"] == {names[255]: "255"}

@@ -65,8 +65,9 @@ export function readForm(form, useLabels, isSent, href) {
                 if (href.replace("?", "&").indexOf("&" + encodeURIComponent(element.name) + "=") > 0) {
                     contents.url = href.split("?")[0];
                 }
-            } else if (values[i] && values[i].length < 2049) {
-                // The service keeps 1,024 characters, which are at most 2,048 here.
+            } else if (values[i] && values[i].length < 2049 && name.length < 256) {
+                // The service keeps 1,024 characters, which are at most 2,048 here, and refuses all for a
+                // longer name.
                 entry.values.push(values[i]);
                 contents.email = contents.email || emailIn(values[i]);
             }

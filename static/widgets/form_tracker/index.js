@@ -65,8 +65,8 @@ function track(tracker, form) {
                     website_id: tracker.appId,
                     analytics_visitor_id: visitorId || undefined,
                     email: contents.email,
-                    form_id: id || form.getAttribute("name") || "(no id)",
-                    // The service takes no longer address.
+                    // The service takes no longer ID and no longer address.
+                    form_id: (id || form.getAttribute("name") || "(no id)").slice(0, 255),
                     url: contents.url.slice(0, 2048),
                     attributes: contents.attributes
                 })
