@@ -1,6 +1,7 @@
 """What a failure while locks are taken leaves behind: no lock that nobody knows of."""
 
 import asyncio
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from audience.profile_changes.writer import Writer, make_writer
 from audience.profiles.identifiers import Identifier
 from audience.profiles.storage import app_lock_key
 from audience.server.database import Database
+from audience.server.session_locks.writer import LockedWriter
 from tests.conftest import MakeApp
 
 LOCK, UNLOCK_ALL = "SELECT pg_advisory_lock($1)", "SELECT pg_advisory_unlock_all()"
@@ -70,3 +72,31 @@ async def _loses_deadlock(
         await writing
     await asyncio.wait_for(taking, 3)
     return True
+
+
+async def test_a_writer_whose_only_request_fails_gives_the_locks_to_others(
+    make_app: MakeApp, database: Database, database_url: str
+) -> None:
+    app = await make_app()
+    key = app_lock_key(app.app_id)
+
+    async def fail(_conn: asyncpg.Connection, _items: Sequence[str]) -> Sequence[None]:
+        message = "a poisonous request"
+        raise RuntimeError(message)
+
+    writer = LockedWriter[str, None](database.hold(), lambda _items: [key], fail)
+    other = await asyncpg.connect(database_url)
+    try:
+        await other.execute(LOCK, key)
+        writing = asyncio.create_task(writer.write(["poison"]))
+        await _until_waiting(app.rows, 1)
+        await other.execute(UNLOCK_ALL)
+        with pytest.raises(RuntimeError, match="poisonous"):
+            await writing
+        # As the batcher does after every flush. It had to wait: others may be waiting now.
+        await writer.locks.settle()
+        async with asyncio.timeout(1):
+            await other.execute(LOCK, key)
+    finally:
+        await other.close()
+        await writer.close()

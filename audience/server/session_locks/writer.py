@@ -41,15 +41,17 @@ class LockedWriter(Generic[Item, Result]):
         The locks are held on return, see `SessionLocks.settle`.
         """
         self.locks.keep()
-        async with self.locks.mutex:
-            async with self._held.use() as conn:
-                has_waited = await self.locks.take(conn, self._lock_keys(items))
-            everything = [*items]
-            if has_waited:
-                everything += self.take_also(self._is_covered)
-            results = await self._write_whole(everything)
-        self.locks.end_batch()
-        return results
+        try:
+            async with self.locks.mutex:
+                async with self._held.use() as conn:
+                    has_waited = await self.locks.take(conn, self._lock_keys(items))
+                everything = [*items]
+                if has_waited:
+                    everything += self.take_also(self._is_covered)
+                return await self._write_whole(everything)
+        finally:
+            # Also after a failure: others may be waiting.
+            self.locks.end_batch()
 
     async def close(self) -> None:
         """Release everything and close the connection."""
