@@ -118,5 +118,10 @@ def private_surfaces(root_path: str) -> tuple[Surface, ...]:
     """The parts of the consent service that refuse in forms of their own and have no CORS."""
     return (
         Surface(f"{root_path}/privacy/", verification.refuse_page, verification.fail_page),
-        Surface(f"{root_path}/opendsr/", opendsr.refuse_opendsr, opendsr.fail_opendsr),
+        Surface(
+            f"{root_path}/opendsr/",
+            opendsr.refuse_opendsr,
+            opendsr.fail_opendsr,
+            opendsr.seal_opendsr,
+        ),
     )

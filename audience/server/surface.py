@@ -54,12 +54,14 @@ class SlashedPath(web.PlainResource):
 class Surface:
     """How one part of the service refuses: below `prefix`, without CORS.
 
-    refuse: the answer to an expected refusal; fail: (request, status, code, text) to any other.
+    refuse: the answer to an expected refusal; fail: (status, code, text) to any other; seal: is
+    given either before it is sent, to add what only its final bytes tell. It raises nothing.
     """
 
     prefix: str
     refuse: Callable[[web.Request, DomainError], web.Response]
     fail: Callable[[int, str, str], web.Response]
+    seal: Callable[[web.Request, web.Response], Awaitable[None]] | None = None
 
     def holds(self, path: str) -> bool:
         """Whether the path, perhaps with doubled slashes, is below the prefix."""
@@ -96,11 +98,12 @@ def all_surfaces(private: Sequence[Surface], private_routes: Collection[str]) ->
                 response = await handler(request)
         except web.HTTPException as error:
             surface = _surface_of(request, private)
-            response = http_error(error) if surface is None else _private_http(surface, error)
+            response = await _refuse_http(request, error, surface)
             route = "unmatched" if request.match_info.http_exception is not None else route
         except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
             surface = _surface_of(request, private)
-            response = _refuse(request, error, request_id, route, surface)
+            refusal = _refuse(request, error, request_id, route, surface)
+            response = await _seal(request, refusal, surface)
         if response.prepared:
             # A stream has sent its headers already.
             pass
@@ -124,6 +127,22 @@ def _surface_of(request: web.Request, private: Sequence[Surface]) -> Surface | N
     """The private surface that the request asks, or None for the public one."""
     path = request.rel_url.raw_path
     return next((surface for surface in private if surface.holds(path)), None)
+
+
+async def _refuse_http(
+    request: web.Request, error: web.HTTPException, surface: Surface | None
+) -> web.Response:
+    if surface is None:
+        return http_error(error)
+    return await _seal(request, _private_http(surface, error), surface)
+
+
+async def _seal(
+    request: web.Request, refusal: web.Response, surface: Surface | None
+) -> web.Response:
+    if surface is not None and surface.seal is not None:
+        await surface.seal(request, refusal)
+    return refusal
 
 
 def _private_http(surface: Surface, error: web.HTTPException) -> web.Response:

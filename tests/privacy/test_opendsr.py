@@ -14,8 +14,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from audience import public
 from audience.server import clock
@@ -25,44 +23,18 @@ from consent.data_subject_requests.opendsr.callbacks import report_some
 from consent.routes import OPENDSR_AUTHORIZED_ROUTES
 from tests.conftest import Authorized, MakeApp, MakeClient
 from tests.data_subjects import Office
-
-PATH = "/opendsr/v1/requests"
-DOMAIN = "consent.example"
-
-
-def _request(**members: Any) -> dict[str, Any]:
-    whole = {
-        "regulation": "gdpr",
-        "subject_request_id": str(uuid4()),
-        "subject_request_type": "erasure",
-        "submitted_time": datetime.now(UTC).replace(microsecond=0).isoformat(),
-        "subject_identities": [
-            {
-                "identity_type": "email",
-                "identity_value": "Jane@Shop.example",
-                "identity_format": "raw",
-            }
-        ],
-        "api_version": "2.0",
-    } | members
-    return {name: value for name, value in whole.items() if value is not ...}
-
-
-async def _send(office: Office, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
-    headers = {"Authorization": f"Bearer {office.team.token}"}
-    answer = await office.service.request(method, path, headers=headers, **options)
-    return answer.status, await answer.read(), answer.headers
+from tests.privacy.controller import DOMAIN, PATH, request_body, send, verify
 
 
 async def _submit(office: Office, **members: Any) -> dict[str, Any]:
-    status, body, _ = await _send(office, "POST", PATH, json=_request(**members))
+    status, body, _ = await send(office, "POST", PATH, json=request_body(**members))
     assert status == 201, body
     document: dict[str, Any] = json.loads(body)
     return document
 
 
 async def _status(office: Office, subject_request_id: str) -> dict[str, Any]:
-    status, body, _ = await _send(office, "GET", f"{PATH}/{subject_request_id}")
+    status, body, _ = await send(office, "GET", f"{PATH}/{subject_request_id}")
     assert status == 200, body
     document: dict[str, Any] = json.loads(body)
     return document
@@ -77,16 +49,6 @@ async def _our_id(office: Office, subject_request_id: str) -> str:
     )
 
 
-async def _verify(office: Office, body: bytes, headers: Any) -> None:
-    """As a controller does: with the certificate that discovery names."""
-    discovery = await (await office.service.get("/opendsr/v1/discovery")).json()
-    path = discovery["processor_certificate"].removeprefix("https://consent.example")
-    pem = await (await office.service.get(path)).read()
-    key: Any = x509.load_pem_x509_certificate(pem).public_key()
-    signature = base64.b64decode(headers["X-OpenDSR-Signature"])
-    key.verify(signature, body, padding.PKCS1v15(), SHA256())
-
-
 async def test_discovery_names_version_identities_types_and_certificate(office: Office) -> None:
     answer = await office.service.get("/opendsr/v1/discovery/")
     assert answer.status == 200
@@ -97,7 +59,7 @@ async def test_discovery_names_version_identities_types_and_certificate(office: 
     assert document["processor_certificate"] == f"https://{DOMAIN}/opendsr/v1/certificate.pem"
     assert answer.headers["X-OpenDSR-Processor-Domain"] == DOMAIN
     assert "Access-Control-Allow-Origin" not in answer.headers
-    await _verify(office, await answer.read(), answer.headers)
+    await verify(office, await answer.read(), answer.headers)
 
 
 async def test_certificate_is_the_domains_and_stays_until_the_key_is_rotated(
@@ -118,9 +80,9 @@ async def test_certificate_is_the_domains_and_stays_until_the_key_is_rotated(
 
 async def test_request_is_taken_as_proved_and_the_answer_is_signed(office: Office) -> None:
     submitted = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
-    wanted = _request(submitted_time=submitted.isoformat())
+    wanted = request_body(submitted_time=submitted.isoformat())
     raw = json.dumps(wanted)
-    status, body, headers = await _send(office, "POST", PATH, data=raw)
+    status, body, headers = await send(office, "POST", PATH, data=raw)
     assert status == 201
     document = json.loads(body)
     assert document.keys() == {
@@ -133,9 +95,9 @@ async def test_request_is_taken_as_proved_and_the_answer_is_signed(office: Offic
     }
     assert base64.b64decode(document["encoded_request"]).decode() == raw
     assert headers["X-OpenDSR-Processor-Domain"] == DOMAIN
-    await _verify(office, body, headers)
+    await verify(office, body, headers)
     with pytest.raises(InvalidSignature):
-        await _verify(office, body + b" ", headers)
+        await verify(office, body + b" ", headers)
     shown = await office.get(await _our_id(office, wanted["subject_request_id"]))
     assert (shown["status"], shown["channel"]) == ("to_do", "opendsr")
     assert (shown["verified_by"], shown["request_type"]) == ("opendsr", "delete_data")
@@ -146,12 +108,12 @@ async def test_request_is_taken_as_proved_and_the_answer_is_signed(office: Offic
 
 
 async def test_repetition_gets_the_same_answer_and_another_body_409(office: Office) -> None:
-    wanted = _request()
-    answers = await asyncio.gather(*(_send(office, "POST", PATH, json=wanted) for _ in range(4)))
+    wanted = request_body()
+    answers = await asyncio.gather(*(send(office, "POST", PATH, json=wanted) for _ in range(4)))
     assert {(status, body) for status, body, _ in answers} == {(201, answers[0][1])}
     assert await office.rows.fetchval("SELECT count(*) FROM data_subject_requests") == 1
     other = wanted | {"subject_request_type": "access"}
-    status, body, _ = await _send(office, "POST", PATH, json=other)
+    status, body, _ = await send(office, "POST", PATH, json=other)
     assert status == 409
     assert json.loads(body)["error"]["code"] == 409
 
@@ -213,7 +175,7 @@ async def test_identities_become_identifiers(office: Office) -> None:
 async def test_wrong_request_is_400_in_the_form_of_opendsr(
     office: Office, change: dict[str, Any], field: str
 ) -> None:
-    status, body, headers = await _send(office, "POST", PATH, json=_request(**change))
+    status, body, headers = await send(office, "POST", PATH, json=request_body(**change))
     assert status == 400
     error = json.loads(body)["error"]
     assert (error["code"], error["errors"][0]["message"]) == (400, error["message"])
@@ -227,7 +189,7 @@ async def test_app_may_be_named_in_three_ways_and_must_be_with_several(
 ) -> None:
     await _submit(office)
     other = await make_app()
-    status, body, _ = await _send(office, "POST", PATH, json=_request())
+    status, body, _ = await send(office, "POST", PATH, json=request_body())
     assert (status, json.loads(body)["error"]["message"]) == (
         400,
         "property_id is required: which of your apps is it about?",
@@ -238,7 +200,7 @@ async def test_app_may_be_named_in_three_ways_and_must_be_with_several(
     assert await other.count("data_subject_requests") == 3
     foreign = await make_app("other")
     for app_id in (foreign.app_id, str(uuid4())):
-        status, _, _ = await _send(office, "POST", PATH, json=_request(property_id=app_id))
+        status, _, _ = await send(office, "POST", PATH, json=request_body(property_id=app_id))
         assert status == 404
 
 
@@ -259,9 +221,9 @@ async def test_status_is_told_signed_and_only_to_the_controller(
 ) -> None:
     document = await _submit(office)
     path = f"{PATH}/{document['subject_request_id']}"
-    status, body, headers = await _send(office, "GET", path)
+    status, body, headers = await send(office, "GET", path)
     assert status == 200
-    await _verify(office, body, headers)
+    await verify(office, body, headers)
     assert json.loads(body) == {
         "controller_id": document["controller_id"],
         "expected_completion_time": document["expected_completion_time"],
@@ -275,16 +237,16 @@ async def test_status_is_told_signed_and_only_to_the_controller(
         status, refusal = await stranger.request(method, path)
         assert status == 404
         assert refusal["error"]["code"] == 404
-    assert (await _send(office, "GET", f"{PATH}/x"))[0] == 400
+    assert (await send(office, "GET", f"{PATH}/x"))[0] == 400
 
 
 async def test_pending_request_can_be_cancelled_and_one_in_progress_not(office: Office) -> None:
     first = await _submit(office)
     path = f"{PATH}/{first['subject_request_id']}"
     for _ in range(2):
-        status, body, headers = await _send(office, "DELETE", path)
+        status, body, headers = await send(office, "DELETE", path)
         assert status == 202
-        await _verify(office, body, headers)
+        await verify(office, body, headers)
         assert json.loads(body).keys() == {
             "controller_id",
             "subject_request_id",
@@ -294,7 +256,7 @@ async def test_pending_request_can_be_cancelled_and_one_in_progress_not(office: 
     assert (await _status(office, first["subject_request_id"]))["request_status"] == "cancelled"
     second = await _submit(office)
     await office.change(await _our_id(office, second["subject_request_id"]), status="in_progress")
-    status, body, _ = await _send(office, "DELETE", f"{PATH}/{second['subject_request_id']}")
+    status, body, _ = await send(office, "DELETE", f"{PATH}/{second['subject_request_id']}")
     assert status == 409
     assert (
         json.loads(body)["error"]["message"] == "a request that is in_progress can't be cancelled"
@@ -379,12 +341,12 @@ async def test_every_change_is_called_back_once_and_signed(
     body, headers = system.taken[-1]
     assert headers["X-OpenDSR-Processor-Domain"] == DOMAIN
     assert headers["Content-Type"] == "application/json"
-    await _verify(office, body, headers)
+    await verify(office, body, headers)
     told = json.loads(body)
     assert told["subject_request_id"] == document["subject_request_id"]
     results = told["results_url"]
     assert results == f"https://{DOMAIN}/api/privacy/v1/requests/{ours}/export"
-    status, _, headers = await _send(office, "GET", results.removeprefix(f"https://{DOMAIN}"))
+    status, _, headers = await send(office, "GET", results.removeprefix(f"https://{DOMAIN}"))
     assert (status, headers["Content-Type"]) == (200, "application/zip")
 
 

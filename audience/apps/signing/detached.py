@@ -9,20 +9,19 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509.oid import NameOID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.apps.signing import storage
-from audience.apps.signing.operations import active_key
-from audience.apps.signing.storage import SigningKey
+from audience.apps.signing.operations import active_key, private_key
 
 _VALID_DAYS = 3650
 
 
 async def sign_bytes(conn: AsyncConnection, content: bytes, now: datetime) -> bytes:
     """RSA signature (PKCS #1 v1.5) of the content's SHA-256, with the active key."""
-    key = _private(await active_key(conn, now))
+    key = private_key(await active_key(conn, now))
     return await asyncio.to_thread(key.sign, content, padding.PKCS1v15(), hashes.SHA256())
 
 
@@ -32,7 +31,7 @@ async def make_certificate(conn: AsyncConnection, domain: str, now: datetime) ->
     On repeat: the same bytes, until the key is rotated.
     """
     found = await active_key(conn, now)
-    key = _private(found)
+    key = private_key(found)
     since = (await storage.get_creation(conn, found.key_id)).replace(microsecond=0)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain[:64])])
     serial = int.from_bytes(hashlib.sha256(found.key_id.encode()).digest()[:16], "big") | 1
@@ -48,11 +47,3 @@ async def make_certificate(conn: AsyncConnection, domain: str, now: datetime) ->
         .sign(key, hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _private(found: SigningKey) -> rsa.RSAPrivateKey:
-    key = serialization.load_pem_private_key(found.private_key.encode(), None)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        message = f"the signing key {found.key_id} is no RSA key"
-        raise TypeError(message)
-    return key

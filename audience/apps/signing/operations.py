@@ -31,7 +31,7 @@ async def sign(conn: AsyncConnection, claims: dict[str, Any], now: datetime, *, 
     """
     key = await active_key(conn, now)
     headers = {"typ": kind, "kid": key.key_id}
-    return jwt.encode(claims, key.private_key, algorithm=ALGORITHM, headers=headers)
+    return jwt.encode(claims, private_key(key), algorithm=ALGORITHM, headers=headers)
 
 
 async def verify(conn: AsyncConnection, token: str, *, kind: str = "JWT") -> dict[str, Any]:
@@ -81,6 +81,19 @@ async def active_key(conn: AsyncConnection, now: datetime) -> SigningKey:
     await storage.lock_signing_keys(conn)
     # Somebody may have made it while this one waited.
     return await storage.find_active_key(conn) or await _make_key(conn, now)
+
+
+def private_key(found: SigningKey) -> rsa.RSAPrivateKey:
+    """The key to sign with.  Errors: TypeError for one of another kind."""
+    # Whether its primes are primes would take a hundred times as long as signing, each time; this
+    # service made them.
+    key = serialization.load_pem_private_key(
+        found.private_key.encode(), None, unsafe_skip_rsa_key_validation=True
+    )
+    if not isinstance(key, rsa.RSAPrivateKey):
+        message = f"the signing key {found.key_id} is no RSA key"
+        raise TypeError(message)
+    return key
 
 
 async def _make_key(conn: AsyncConnection, now: datetime) -> SigningKey:

@@ -1,4 +1,4 @@
-"""/opendsr/v1: discovery, requests of controllers, the certificate. Answers are signed.
+"""/opendsr/v1: discovery, requests of controllers, the certificate. All answers are signed.
 
 Source: OpenDSR specification 2.0.
 """
@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+import structlog
 from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience import public
 from audience.errors import DomainError, Unauthenticated
 from audience.server import clock
+from audience.server.database import CONNECTION_ERRORS
 from audience.server.error_response import add_retry_after, status_of
 from audience.server.keys import DATABASE, SETTINGS
+from audience.server.log import describe_error
 from audience.server.openapi import described
 from audience.server.request_body import parse_json, read_body
 from audience.uuid_text import parse_uuid
@@ -26,7 +30,12 @@ from consent.data_subject_requests.opendsr.schemas import (
     OpendsrRequest,
     OpendsrStatus,
 )
-from consent.data_subject_requests.opendsr.signed import JSON, domain_of, signed
+from consent.data_subject_requests.opendsr.signed import (
+    JSON,
+    domain_of,
+    signature_headers,
+    signed,
+)
 from consent.data_subject_requests.opendsr.wire import (
     API_VERSION,
     IDENTITIES,
@@ -36,6 +45,8 @@ from consent.data_subject_requests.opendsr.wire import (
 )
 
 _NO_STORE = {"Cache-Control": "no-store"}
+_UNAVAILABLE = 503
+_DATABASE_ERRORS: tuple[type[Exception], ...] = (*CONNECTION_ERRORS, SQLAlchemyError)
 
 
 @described(answer=OpendsrDiscovery)
@@ -57,9 +68,12 @@ async def discover_opendsr(request: web.Request) -> web.Response:
 async def show_certificate(request: web.Request) -> web.Response:
     """GET /opendsr/v1/certificate.pem -> 200, the certificate of the key that signs."""
     async with request.app[DATABASE].transaction() as conn:
-        domain = domain_of(request.app[SETTINGS])
-        pem = await public.make_certificate(conn, domain, clock.now())
-    return web.Response(body=pem, content_type="application/x-pem-file", headers=_NO_STORE)
+        settings, now = request.app[SETTINGS], clock.now()
+        pem = await public.make_certificate(conn, domain_of(settings), now)
+        headers = await signature_headers(conn, pem, settings, now)
+    return web.Response(
+        body=pem, content_type="application/x-pem-file", headers={**headers, **_NO_STORE}
+    )
 
 
 @described(body=OpendsrRequest, answer=OpendsrReceived, status=201)
@@ -115,6 +129,24 @@ def refuse_opendsr(_request: web.Request, error: DomainError) -> web.Response:
 def fail_opendsr(status: int, code: str, detail: str) -> web.Response:
     """Any other refusal: no such path, a failure of ours."""
     return _error(status, code, detail)
+
+
+async def seal_opendsr(request: web.Request, refusal: web.Response) -> None:
+    """Sign a refusal: the bytes that are sent, whoever asked and whatever was wrong.
+
+    Without the database, which has the key, it goes unsigned: an answer is better than none.
+    """
+    if refusal.status == _UNAVAILABLE or not isinstance(refusal.body, bytes):
+        return
+    try:
+        async with request.app[DATABASE].transaction() as conn:
+            headers = await signature_headers(
+                conn, refusal.body, request.app[SETTINGS], clock.now()
+            )
+    except _DATABASE_ERRORS as error:
+        structlog.get_logger().warning("refusal not signed", error=describe_error(error))
+        return
+    refusal.headers.update(headers)
 
 
 def _error(status: int, code: str, message: str) -> web.Response:

@@ -1,4 +1,7 @@
-"""Answers and callbacks that are signed: the body, whose they are, and the signature."""
+"""Answers, refusals and callbacks that are signed: the body, whose they are, the signature.
+
+Source: OpenDSR specification 2.0, sections 3.1 (a processor signs its answers), 7.3 and 8.3.
+"""
 
 import base64
 from collections.abc import Mapping
@@ -25,9 +28,15 @@ async def signed(
 ) -> tuple[bytes, dict[str, str]]:
     """(body, headers): signed with the key of the certificate that `discovery` names."""
     body = orjson.dumps(dict(document))
+    return body, {"Content-Type": JSON, **await signature_headers(conn, body, settings, now)}
+
+
+async def signature_headers(
+    conn: AsyncConnection, body: bytes, settings: Settings, now: datetime
+) -> dict[str, str]:
+    """The headers that say whose these bytes are and prove it."""
     signature = await public.sign_bytes(conn, body, now)
-    return body, {
-        "Content-Type": JSON,
+    return {
         "X-OpenDSR-Processor-Domain": domain_of(settings),
         "X-OpenDSR-Signature": base64.b64encode(signature).decode(),
     }
