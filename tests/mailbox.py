@@ -20,33 +20,63 @@ class Mailbox:
     """Takes every mail, or refuses as told; listens on 127.0.0.1."""
 
     def __init__(
-        self, *, tls: ssl.SSLContext | None = None, login: tuple[str, str] | None = None
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        login: tuple[str, str] | None = None,
+        is_tls_first: bool = False,
     ) -> None:
-        """tls: offer and demand STARTTLS; login: demand this user and password."""
+        """tls: offer and demand STARTTLS, or speak nothing but TLS when is_tls_first.
+
+        login: demand this user and password.
+        """
         self.mails: list[EmailMessage] = []
         self.refusals: list[str] = []
+        self.sender_refusals: list[str] = []
+        self.content_refusals: list[str] = []
         self.logins: list[tuple[str, str]] = []
         self._login = login
+        self._scheme = "smtps" if is_tls_first else "smtp"
         self.port = free_port()
+        starttls = None if is_tls_first else tls
         self._controller = Controller(
             self,
             hostname="127.0.0.1",
             port=self.port,
-            tls_context=tls,
-            require_starttls=tls is not None,
+            ssl_context=tls if is_tls_first else None,
+            tls_context=starttls,
+            require_starttls=starttls is not None,
             authenticator=self._authenticate if login else None,
-            auth_required=login is not None and tls is not None,
-            auth_require_tls=tls is not None,
+            auth_required=login is not None and starttls is not None,
+            auth_require_tls=starttls is not None,
         )
 
     @property
     def url(self) -> str:
         """As SMTP_URL has it."""
-        return f"smtp://127.0.0.1:{self.port}"
+        return self.url_for("")
+
+    def url_for(self, login: str, host: str = "127.0.0.1") -> str:
+        """As SMTP_URL has it; login: `user:password@`, escaped."""
+        return f"{self._scheme}://{login}{host}:{self.port}"
 
     def refuse(self, *answers: str) -> None:
         """Refuse the next recipients with these answers, one each."""
         self.refusals += answers
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self,
+        _server: SMTP,
+        _session: Session,
+        envelope: Envelope,
+        address: str,
+        _options: list[str],
+    ) -> str:
+        """Take or refuse a sender."""
+        if self.sender_refusals:
+            return self.sender_refusals.pop(0)
+        envelope.mail_from = address
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self,
@@ -65,7 +95,9 @@ class Mailbox:
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
-        """Keep a mail."""
+        """Keep a mail, or refuse what it says."""
+        if self.content_refusals:
+            return self.content_refusals.pop(0)
         content = envelope.content
         assert isinstance(content, bytes)
         message = message_from_bytes(content, policy=default)
@@ -78,7 +110,7 @@ class Mailbox:
     ) -> Any:
         given = (data.login.decode(), data.password.decode())
         self.logins.append(given)
-        return AuthResult(success=given == self._login)
+        return AuthResult(success=given == self._login, handled=False)
 
     def __enter__(self) -> Self:
         """Listen."""
