@@ -52,6 +52,14 @@ class RateLimit:
             del self._buckets[caller]
 
 
+def share_of_worker(per_minute: int, workers: int) -> int:
+    """How many a minute each worker may allow so that all together keep a limit; 0 stays 0.
+
+    Rounded up: no worker may refuse everything, so many workers allow one each.
+    """
+    return -(-per_minute // workers)
+
+
 def client_address(request: web.Request, trusted_proxies: int) -> str:
     """The address that a request comes from; of an IPv6 one its network of 64 bits.
 

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from audience.server.jobs import Job
 from audience.server.keys import SETTINGS
-from audience.server.rate_limit import RateLimit
+from audience.server.rate_limit import RateLimit, share_of_worker
 from consent.data_subject_requests.execution import composers as execution_composers
 from consent.data_subject_requests.execution import jobs as execution
 from consent.data_subject_requests.handling import operations as handling
@@ -47,5 +47,6 @@ def set_up_requests(app: web.Application) -> None:
         )
     take_request: EventHandler = intake.collect_request
     app[OTHER_EVENTS] = dict.fromkeys(REQUEST_TYPES, take_request)
-    app[intake.REQUEST_LIMIT] = RateLimit(intake.REQUESTS_PER_MINUTE, time.monotonic)
+    share = share_of_worker(intake.REQUESTS_PER_MINUTE, settings.workers)
+    app[intake.REQUEST_LIMIT] = RateLimit(share, time.monotonic)
     app[mails.COMPOSERS] = dict(COMPOSERS)

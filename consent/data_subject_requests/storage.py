@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, insert, or_, select, text, update
+from sqlalchemy import and_, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent.data_subject_requests.lifecycle import FORM, OPEN, UNVERIFIED
@@ -102,7 +102,7 @@ async def lock_person(conn: AsyncConnection, app_id: str, email: str) -> None:
     """Wait until this transaction is the only one that decides which request of a person leads."""
     digest = hashlib.sha256(f"requests of {app_id} {email}".encode()).digest()
     key = int.from_bytes(digest[:8], "big", signed=True)
-    await conn.execute(LOCK_PERSON, {"key": key})
+    await conn.execute(ADVISORY_LOCK, {"key": key})
 
 
 async def list_requests_like(
@@ -126,19 +126,6 @@ async def list_requests_like(
     return [request_of(row) for row in rows]
 
 
-async def count_requests_since(
-    conn: AsyncConnection, app_id: str, since: datetime, email: str | None = None
-) -> int:
-    """How many requests of an app were stored since then; of the e-mail only, when given."""
-    column = data_subject_requests.c
-    # Ids begin with the time: the primary key finds the newest.
-    wanted = [column.app_id == UUID(app_id), column.request_id >= _first_id_of(since)]
-    if email is not None:
-        wanted.append(column.email == email)
-    statement = select(func.count()).select_from(data_subject_requests).where(*wanted)
-    return await conn.scalar(statement) or 0
-
-
 def awaiting_answer() -> Any:
     """The condition that `lifecycle.awaits_answer` holds for a row."""
     column = data_subject_requests.c
@@ -146,12 +133,12 @@ def awaiting_answer() -> Any:
     return or_(column.status.in_(sorted(OPEN)), is_letter)
 
 
-def _first_id_of(moment: datetime) -> UUID:
+def first_id_of(moment: datetime) -> UUID:
     """The smallest id that `clock.new_id` makes from then on."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
-LOCK_PERSON = text("SELECT pg_advisory_xact_lock(:key)")
+ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 async def insert_event(

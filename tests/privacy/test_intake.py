@@ -6,8 +6,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiohttp.test_utils import TestClient
 
-from tests.conftest import App
+from audience.server.settings import Settings
+from consent.app import create_app
+from tests.conftest import App, serve_in_test
 from tests.data_subjects import Office
 
 
@@ -172,6 +175,39 @@ async def test_one_app_takes_a_thousand_an_hour(office: Office, noise: App) -> N
     status, text = await office.submit("a@b.example")
     assert (status, text) == (429, "Too Many Requests: at most 1000 an hour to one app\n")
     assert (await office.submit("a@b.example", websiteId=noise.app_id))[0] == 204
+
+
+async def test_letters_and_controllers_requests_take_nobodys_place(office: Office) -> None:
+    for channel, prefix in (("letter", "a"), ("opendsr", "b")):
+        await office.rows.execute(
+            "INSERT INTO data_subject_requests (app_id, request_id, request_type, status, channel, "
+            "email, received_at, due_at) SELECT $1, ($2 || lpad(to_hex(n), 8, '0'))::uuid, "
+            "'view_data', 'unverified', $3, 'a@b.example', now(), now() "
+            "FROM generate_series(1, 1000) n",
+            office.app_id,
+            f"ffffffff-0000-7000-8000-000{prefix}",
+            channel,
+        )
+    statuses = [(await office.submit("a@b.example"))[0] for _ in range(6)]
+    assert statuses == [204] * 5 + [429]
+
+
+@pytest.mark.parametrize(("workers", "share"), [(2, 5), (4, 3), (10, 1), (64, 1)])
+async def test_each_worker_allows_its_share_of_an_addresss_requests(
+    app: App, database_url: str, workers: int, share: int
+) -> None:
+    settings = Settings(workers=workers)
+    body = {"websiteId": app.app_id, "event": "view_data"}
+    async with TestClient(
+        serve_in_test(create_app(settings, database_url, with_jobs=False))
+    ) as service:
+        statuses = [
+            (
+                await service.post("/consent/collect", json=body | {"email": f"a{n}@b.example"})
+            ).status
+            for n in range(share + 1)
+        ]
+    assert statuses == [204] * share + [429]
 
 
 async def test_addresses_are_stored_nowhere(office: Office) -> None:

@@ -15,7 +15,8 @@ from consent.data_subject_requests.texts import best_language, known_language
 from consent.decisions.collected import analytics_visitor_id
 from consent.decisions.handlers import origin_host
 
-#: From one address, beside the limit of everything that is collected.
+#: From one address, beside the limit of everything that is collected. Addresses are kept in memory
+#: only, so each worker counts alone and allows its share.
 REQUESTS_PER_MINUTE = 10
 REQUEST_LIMIT = web.AppKey("request_limit", RateLimit)
 

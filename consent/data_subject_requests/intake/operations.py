@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audience import public
 from audience.errors import Forbidden, TooManyRequests
 from audience.server.clock import new_id
-from consent.data_subject_requests import lifecycle, storage
+from consent.data_subject_requests import lifecycle
+from consent.data_subject_requests import storage as requests
+from consent.data_subject_requests.intake import storage
 from consent.data_subject_requests.intake.received import Received
-from consent.data_subject_requests.intake.storage import find_origins
+from consent.data_subject_requests.intake.storage import Limit
 from consent.data_subject_requests.operations import REQUESTER, note_event
 from consent.data_subject_requests.storage import DataSubjectRequest
 from consent.data_subject_requests.verification.operations import ask_for_proof
@@ -33,7 +35,12 @@ async def receive_request(
 
     Errors: TooManyRequests past the limit of the app or of the e-mail; nothing is stored then.
     """
-    await _check_limits(conn, received, now)
+    await _refuse_too_many(conn, received, now)
+    # One at a time per person and app, so that many at once do not all find few. Looked at before
+    # too: whoever is past a limit anyway keeps nobody waiting.
+    await requests.lock_person(conn, received.app_id, received.email)
+    await storage.lock_intake(conn, received.app_id)
+    await _refuse_too_many(conn, received, now)
     request = DataSubjectRequest(
         app_id=received.app_id,
         request_id=new_id(),
@@ -49,7 +56,7 @@ async def receive_request(
         hostname=received.hostname,
         language=language,
     )
-    await storage.insert_request(conn, request)
+    await requests.insert_request(conn, request)
     await note_event(conn, request, "received", actor=REQUESTER, now=now)
     await ask_for_proof(conn, request, now)
     return request.request_id
@@ -60,25 +67,25 @@ async def check_origin(conn: AsyncConnection, received: Received, origin: str | 
 
     origin: the host of the Origin header, None without one.
     """
-    origins = await find_origins(conn, received.app_id)
+    origins = await storage.find_origins(conn, received.app_id)
     hostnames = {name.lower() for name in (origin, received.hostname) if name is not None}
     if origins and not (hostnames and all(may_collect(origins, name) for name in hostnames)):
         message = "Forbidden: hostname is not one from which this app collects requests"
         raise Forbidden(message, path="hostname")
 
 
-async def _check_limits(conn: AsyncConnection, received: Received, now: datetime) -> None:
-    # One at a time per person, so that many at once do not all find few.
-    await storage.lock_person(conn, received.app_id, received.email)
-    of_email = await storage.count_requests_since(
-        conn, received.app_id, now - timedelta(hours=_EMAIL_HOURS), received.email
+async def _refuse_too_many(conn: AsyncConnection, received: Received, now: datetime) -> None:
+    """Errors: TooManyRequests past a limit.  What the team and controllers bring counts nowhere."""
+    found = await storage.count_recent(
+        conn,
+        received.app_id,
+        received.email,
+        Limit(MAX_OF_AN_EMAIL, now - timedelta(hours=_EMAIL_HOURS)),
+        Limit(MAX_OF_AN_APP, now - timedelta(hours=_APP_HOURS)),
     )
-    of_app = await storage.count_requests_since(
-        conn, received.app_id, now - timedelta(hours=_APP_HOURS)
-    )
-    if of_email < MAX_OF_AN_EMAIL and of_app < MAX_OF_AN_APP:
+    if found.of_email < MAX_OF_AN_EMAIL and found.of_app < MAX_OF_AN_APP:
         return
-    is_email = of_email >= MAX_OF_AN_EMAIL
+    is_email = found.of_email >= MAX_OF_AN_EMAIL
     refusal = TooManyRequests(
         f"Too Many Requests: at most {MAX_OF_AN_EMAIL} a day from one e-mail"
         if is_email
