@@ -28,15 +28,30 @@ def _at(text: str) -> datetime:
 @pytest.mark.parametrize(
     ("received", "due", "extended"),
     [
-        ("2026-01-31T10:00", "2026-02-28T10:00", "2026-04-30T10:00"),
-        ("2024-01-31T10:00", "2024-02-29T10:00", "2024-04-30T10:00"),
         ("2026-01-28T10:00", "2026-02-28T10:00", "2026-04-28T10:00"),
+        ("2026-01-29T10:00", "2026-02-28T10:00", "2026-04-29T10:00"),
+        ("2026-01-30T10:00", "2026-02-28T10:00", "2026-04-30T10:00"),
+        ("2026-01-31T10:00", "2026-02-28T10:00", "2026-04-30T10:00"),
+        ("2024-01-28T10:00", "2024-02-28T10:00", "2024-04-28T10:00"),
+        ("2024-01-29T10:00", "2024-02-29T10:00", "2024-04-29T10:00"),
+        ("2024-01-30T10:00", "2024-02-29T10:00", "2024-04-30T10:00"),
+        ("2024-01-31T10:00", "2024-02-29T10:00", "2024-04-30T10:00"),
+        # A leap year by four hundred, and none by a hundred.
+        ("2000-01-31T10:00", "2000-02-29T10:00", "2000-04-30T10:00"),
+        ("2100-01-29T10:00", "2100-02-28T10:00", "2100-04-29T10:00"),
         ("2026-02-28T10:00", "2026-03-28T10:00", "2026-05-28T10:00"),
         ("2024-02-29T10:00", "2024-03-29T10:00", "2024-05-29T10:00"),
         ("2026-05-31T10:00", "2026-06-30T10:00", "2026-08-31T10:00"),
+        ("2026-03-31T10:00", "2026-04-30T10:00", "2026-06-30T10:00"),
+        ("2026-07-31T10:00", "2026-08-31T10:00", "2026-10-31T10:00"),
+        ("2026-08-31T10:00", "2026-09-30T10:00", "2026-11-30T10:00"),
+        ("2026-10-31T10:00", "2026-11-30T10:00", "2027-01-31T10:00"),
+        ("2026-11-29T10:00", "2026-12-29T10:00", "2027-02-28T10:00"),
         ("2026-11-30T10:00", "2026-12-30T10:00", "2027-02-28T10:00"),
+        ("2027-11-29T10:00", "2027-12-29T10:00", "2028-02-29T10:00"),
         ("2027-11-30T10:00", "2027-12-30T10:00", "2028-02-29T10:00"),
         ("2026-12-31T23:59", "2027-01-31T23:59", "2027-03-31T23:59"),
+        ("2027-12-31T00:00", "2028-01-31T00:00", "2028-03-31T00:00"),
     ],
 )
 def test_due_a_month_after_receipt_and_three_when_extended(
@@ -51,6 +66,43 @@ def test_the_month_is_that_of_the_apps_calendar() -> None:
     received = _at("2026-02-28T23:30")
     assert due_at(received, "Europe/Warsaw") == _at("2026-03-31T22:30")
     assert due_at(received, "UTC") == _at("2026-03-28T23:30")
+
+
+@pytest.mark.parametrize(
+    ("zone", "received", "due", "extended"),
+    [
+        # There it is February already.
+        ("Europe/Warsaw", "2026-01-31T23:30", "2026-02-28T23:30", "2026-04-30T22:30"),
+        ("Pacific/Kiritimati", "2026-01-31T10:30", "2026-02-28T10:30", "2026-04-30T10:30"),
+        # There it is still the last of January, or of February in a leap year.
+        ("America/New_York", "2026-02-01T04:30", "2026-03-01T04:30", "2026-05-01T03:30"),
+        ("America/New_York", "2024-03-01T04:30", "2024-03-30T03:30", "2024-05-30T03:30"),
+        # There it is another year.
+        ("Asia/Tokyo", "2026-12-31T15:30", "2027-01-31T15:30", "2027-03-31T15:30"),
+        # The clock there is the same, the hours between are one less or more.
+        ("Europe/Warsaw", "2026-03-15T11:00", "2026-04-15T10:00", "2026-06-15T10:00"),
+        ("Europe/Warsaw", "2026-10-15T10:00", "2026-11-15T11:00", "2027-01-15T11:00"),
+        # 02:30, an hour that is left out on 2027-03-28 and there twice on 2026-10-25: the first.
+        ("Europe/Warsaw", "2027-02-28T01:30", "2027-03-28T01:30", "2027-05-28T00:30"),
+        ("Europe/Warsaw", "2026-09-25T00:30", "2026-10-25T00:30", "2026-12-25T01:30"),
+    ],
+)
+def test_due_by_the_clock_of_the_apps_timezone(
+    zone: str, received: str, due: str, extended: str
+) -> None:
+    assert due_at(_at(received), zone) == _at(due)
+    assert due_at(_at(received), zone, is_extended=True) == _at(extended)
+
+
+def test_due_is_the_same_day_of_the_next_month_or_its_last_one() -> None:
+    for days in range(8 * 366):
+        received = _at("2023-01-01T12:00") + timedelta(days=days)
+        for months, is_extended in ((1, False), (3, True)):
+            due = due_at(received, "UTC", is_extended=is_extended)
+            passed = (due.year - received.year) * 12 + due.month - received.month
+            assert passed == months
+            is_last_day = (due + timedelta(days=1)).month != due.month
+            assert due.day == received.day or (due.day < received.day and is_last_day)
 
 
 @pytest.mark.parametrize(
