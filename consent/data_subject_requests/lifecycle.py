@@ -36,6 +36,9 @@ CLOSED = frozenset({RESOLVED, REJECTED, CANCELLED, DUPLICATE})
 #: Not without proof of who asks; a table constraint says the same.
 NEED_PROOF = frozenset({TO_DO, IN_PROGRESS, RESOLVED})
 
+#: Whose requester may still be proved; any other one is closed.
+PROVABLE = frozenset({UNVERIFIED, DUPLICATE})
+
 #: The channel of what a visitor sends: anybody's, until it is proved.
 FORM = "form"
 

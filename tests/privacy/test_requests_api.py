@@ -118,6 +118,13 @@ async def test_list_filters_by_type_status_email_and_app(
     assert await _ids(office, status="to_do") == [access]
     assert await _ids(office, email="Jane@shop.example", website_id=office.app_id) == [access]
     assert await _ids(office, email="jane") == []
+    # Stored in comparable form: what the requester writes is found in any.
+    abroad = await office.ask("j@xn--bcher-kva.example")
+    for email in ("j@xn--bcher-kva.example", " J@BÜCHER.example "):
+        assert await _ids(office, email=email) == [abroad]
+    await office.rows.execute(
+        "DELETE FROM data_subject_requests WHERE request_id = $1::uuid", abroad
+    )
     assert await _ids(office, limit=1, offset=1) == [erasure]
     assert await _ids(office, order_by="received_at") == [access, erasure, elsewhere]
     assert await _ids(office, order_by="-due_at", limit=1) == [elsewhere]

@@ -393,5 +393,25 @@ async def test_closed_request_can_not_be_verified(office: Office, status: str) -
     assert (await office.change(request_id, status=status))[0] == 204
     refusal = await office.act(request_id, "verify", reason="seen")
     assert (refusal[0], refusal[1]["errors"][0]["code"]) == (409, "move_not_allowed")
-    await office.confirm(link, code)
-    assert (await office.get(request_id))["status"] == status
+    # The page does not say that it is confirmed: it leads nowhere any more.
+    for answer in (await office.look(link), await office.confirm(link, code)):
+        assert answer[0] == 404
+        assert "This link is not valid" in answer[1]
+    shown = await office.get(request_id)
+    assert (shown["status"], shown["is_verified"]) == (status, False)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "rejected"])
+async def test_closed_request_sends_no_link(office: Office, status: str) -> None:
+    request_id = await office.ask()
+    assert (await office.change(request_id, status=status))[0] == 204
+    # Neither the mail that waited nor another one.
+    assert await office.deliver() == []
+    refusal = await office.act(request_id, "verify", method="mail")
+    assert (refusal[0], refusal[1]["errors"][0]["code"]) == (409, "move_not_allowed")
+    assert await office.deliver() == []
+    assert [one["event"] for one in (await office.get(request_id))["history"]] == [
+        "received",
+        "moved",
+        "verification_mail_dropped",
+    ]

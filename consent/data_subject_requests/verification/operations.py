@@ -42,7 +42,11 @@ BY_MAIL, BY_HAND, BY_CONTROLLER = "mail", "hand", "opendsr"
 
 
 async def ask_for_proof(conn: AsyncConnection, request: DataSubjectRequest, now: datetime) -> None:
-    """Have link and code sent to the requester's e-mail.  Errors: Conflict without an e-mail."""
+    """Have link and code sent to the requester's e-mail.
+
+    Errors: Conflict without an e-mail and for a request that is closed.
+    """
+    _check_provable(request)
     if request.email is None:
         message = "the request has no e-mail to send a link to; verify it by hand, with a reason"
         raise Conflict(message, code="no_email")
@@ -60,11 +64,14 @@ async def ask_for_proof(conn: AsyncConnection, request: DataSubjectRequest, now:
 async def compose_verification(
     conn: AsyncConnection, mail: Mail, settings: Settings, now: datetime
 ) -> Letter | None:
-    """The letter with a fresh link and code; None when the request needs no proof any more."""
+    """The letter with a fresh link and code; None when the request needs no proof any more.
+
+    It needs none once it is proved, closed or without its content.
+    """
     if mail.request_id is None:
         return None
     request = await requests.find_request(conn, mail.request_id, for_update=True)
-    if request is None or request.is_verified or request.email is None:
+    if request is None or request.is_verified or not _awaits_proof(request):
         return None
     last = await storage.find_proof_of_request(conn, request.app_id, request.request_id)
     # Trying the same mail again is not another mail.
@@ -93,10 +100,13 @@ async def compose_verification(
 async def look_at_link(
     conn: AsyncConnection, link: str, now: datetime
 ) -> tuple[str, DataSubjectRequest | None, Proof | None]:
-    """(state of the proof, its request, the proof) behind a link; changes nothing."""
+    """(state of the proof, its request, the proof) behind a link; changes nothing.
+
+    UNKNOWN without a proof, and when the request was closed before it was proved.
+    """
     proof = await storage.find_proof(conn, hash_link(link))
     request = None if proof is None else await requests.find_request(conn, proof.request_id)
-    if proof is None or request is None or request.email is None:
+    if proof is None or request is None or not _has_link(request):
         return UNKNOWN, None, None
     return state_of(proof, now), request, proof
 
@@ -121,7 +131,7 @@ async def confirm_by_code(
     elif outcome == VERIFIED:
         proof = replace(proof, used_at=now)
         await storage.save_proof(conn, proof)
-        if request.status in (lifecycle.UNVERIFIED, lifecycle.DUPLICATE):
+        if request.status in lifecycle.PROVABLE:
             request = await verify_request(
                 conn, request.request_id, by=BY_MAIL, actor=REQUESTER, now=now
             )
@@ -152,8 +162,13 @@ async def _lock_behind_link(
     request = await requests.find_request(conn, request.request_id, for_update=True)
     if request is not None:
         proof = await storage.find_proof_of_request(conn, request.app_id, request.request_id)
-    if request is None or proof is None or proof.link_hash != hash_link(link):
-        # Another mail has taken its place meanwhile.
+    if (
+        request is None
+        or proof is None
+        or not _has_link(request)
+        or proof.link_hash != hash_link(link)
+    ):
+        # Another mail has taken its place meanwhile, or somebody has closed the request.
         return UNKNOWN, None, None
     return state_of(proof, now), request, proof
 
@@ -181,9 +196,7 @@ async def verify_request(
     if by == BY_HAND and not reason:
         message = "reason is required: it says how the requester's identity was checked"
         raise Invalid(message, path="reason")
-    if request.status not in (lifecycle.UNVERIFIED, lifecycle.DUPLICATE):
-        message = f"a request that is {request.status} can't be verified"
-        raise Conflict(message, code="move_not_allowed", path="status")
+    _check_provable(request)
     alike = await requests.list_requests_like(conn, request)
     leader = next((one for one in alike if one.is_verified and one.status in lifecycle.OPEN), None)
     proved = _proved(request, leader, now)
@@ -195,6 +208,21 @@ async def verify_request(
     if proved.status == lifecycle.TO_DO:
         await _follow(conn, proved, [one for one in alike if not one.is_verified], now)
     return proved
+
+
+def _check_provable(request: DataSubjectRequest) -> None:
+    if request.status not in lifecycle.PROVABLE:
+        message = f"a request that is {request.status} can't be verified"
+        raise Conflict(message, code="move_not_allowed", path="status")
+
+
+def _awaits_proof(request: DataSubjectRequest) -> bool:
+    return request.email is not None and request.status in lifecycle.PROVABLE
+
+
+def _has_link(request: DataSubjectRequest) -> bool:
+    """Whether its link leads somewhere: to the question for the code, or to what became of it."""
+    return _awaits_proof(request) or (request.email is not None and request.is_verified)
 
 
 def _proved(
