@@ -23,7 +23,12 @@ from audience.apps.storage import App, list_apps
 from audience.attributes.operations import FIELD_TYPES, allow_attribute, deny_attribute
 from audience.audiences.catalogue.audience import AudienceFields
 from audience.audiences.catalogue.operations import create_audience, find_audience_id
-from audience.profile_changes.emails import check_email, check_test_email, email_check
+from audience.profile_changes.emails import (
+    check_email,
+    check_email_afresh,
+    check_test_email,
+    email_check,
+)
 from audience.profile_changes.erasure.operations import (
     count_person_rows,
     erase_person,
@@ -89,6 +94,7 @@ __all__ = [
     "blocked_visitor_condition",
     "caller_of",
     "check_email",
+    "check_email_afresh",
     "check_test_email",
     "consent_settings_with_defaults",
     "count_person_rows",

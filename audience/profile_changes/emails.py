@@ -18,16 +18,20 @@ def email_check(*, is_test: bool) -> EmailCheck:
 @lru_cache(maxsize=_CACHED_EMAILS)
 def check_email(value: str) -> str | None:
     """The e-mail in comparable form, None when email-validator refuses it (decision 8)."""
-    return _check_email(value, is_test=False)
+    return check_email_afresh(value, is_test=False)
 
 
 @lru_cache(maxsize=_CACHED_EMAILS)
 def check_test_email(value: str) -> str | None:
     """As `check_email`, but domains made for tests are fine (setting ALLOW_TEST_EMAILS)."""
-    return _check_email(value, is_test=True)
+    return check_email_afresh(value, is_test=True)
 
 
-def _check_email(value: str, *, is_test: bool) -> str | None:
+def check_email_afresh(value: str, *, is_test: bool) -> str | None:
+    """As `check_email` without what it remembers.
+
+    For requests whose time must not tell whether the service saw an e-mail lately.
+    """
     try:
         checked = validate_email(
             value.strip(), check_deliverability=False, test_environment=is_test
