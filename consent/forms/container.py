@@ -8,7 +8,7 @@ built script `consent-form.min.js`, or `consent-commands.min.js` for an app with
 
 `GET /containers/<app>/privacy-templates.json` (`privacy-widgets.json` with a form of its own)
 answers {key: {language: {"html", "styles", "configuration", "templateHistory"}}}, all languages or
-the one of `?language=`.  templateHistory: {type or `intro` or the key of a widget's own text:
+the one of `?language=`, then of `privacy-templates.json` the common keys.  templateHistory: {type or `intro` or the key of a widget's own text:
 historyId} of the texts in `html`.
 """
 
@@ -45,6 +45,8 @@ WIDGET_KEYS = (
     DATA_SUBJECT_REQUEST_FAILURE,
 )
 TEMPLATE_KEYS = (*FORM_KEYS, SUCCESS_NOTE, REMINDER_WIDGET, *WIDGET_KEYS)
+#: What any page may need; the data request form is for the few pages that have it.
+COMMON_KEYS = (*FORM_KEYS, SUCCESS_NOTE, REMINDER_WIDGET, CONSENT_FORM_LINK)
 
 #: {text key: version} in one language: the app's published texts, ready-made ones for the rest.
 Texts = Mapping[str, TextVersion]

@@ -25,6 +25,7 @@ from audience.uuid_text import parse_uuid
 from consent.forms import operations, storage
 from consent.forms.assets import container_scripts, template_sources
 from consent.forms.container import (
+    COMMON_KEYS,
     DEFAULT_DATA_LAYER_NAME,
     TEMPLATE_KEYS,
     WIDGET_KEYS,
@@ -126,10 +127,12 @@ async def show_container(request: web.Request) -> web.Response:
 async def show_templates(request: web.Request) -> web.Response:
     """GET /containers/<app>/privacy-templates.json?language= -> 200 or 304; 404 unknown app.
 
-    All languages, or the one asked for (the default one when it is not offered).
+    All languages, or the one asked for (the default one when it is not offered). Then without the
+    data request form, which the container fetches as widgets where a page has it.
     Source: contract L6.
     """
-    return await _show_templates(request, "templates", TEMPLATE_KEYS)
+    keys = COMMON_KEYS if request.query.get("language") else TEMPLATE_KEYS
+    return await _show_templates(request, "templates", keys)
 
 
 async def show_widgets(request: web.Request) -> web.Response:

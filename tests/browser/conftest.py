@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from consent.data_subject_requests.intake.handlers import REQUEST_LIMIT
 from tests.browser.consent_pages import TYPES, Shop
 from tests.browser.faulty_instance import FaultyInstance
 from tests.conftest import App, Authorized
@@ -95,9 +96,16 @@ async def site() -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def shop(
-    app: App, authorized: Authorized, browser: Browser, site: Site
+    app: App,
+    authorized: Authorized,
+    browser: Browser,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Shop]:
     """A site with the consent container, which asks for three types, and a page at `/`."""
+    # All visitors of all tests come from one address within minutes.
+    limit = app.service.server.app[REQUEST_LIMIT]
+    monkeypatch.setattr(limit, "check", lambda _caller: None)
     made = Shop(app, authorized, site, browser)
     await made.configure(consent_types=TYPES, privacy_policy_url="/privacy")
     made.page()

@@ -8,6 +8,6 @@ import { startWidgets } from "./widgets.js";
 
 startContainer((container) => {
     const templates = createTemplates(container, "privacy-templates.json");
-    startWidgets(container, templates);
+    startWidgets(container, templates, createTemplates(container, "privacy-widgets.json"));
     startForm(container, templates);
 });

@@ -5,5 +5,6 @@ import { createTemplates } from "./templates.js";
 import { startWidgets } from "./widgets.js";
 
 for (const container of Object.values(/** @type {any} */ (window).sevenTag.containers)) {
-    startWidgets(container, createTemplates(container, "privacy-widgets.json"));
+    const templates = createTemplates(container, "privacy-widgets.json");
+    startWidgets(container, templates, templates);
 }

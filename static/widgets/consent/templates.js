@@ -15,6 +15,14 @@ export function createTemplates({ consent, base, nonce }, file) {
     const answers = {};
     consent.language = chooseLanguage(store.cookies(), navigator.languages, config.languages, config.defaultLanguage);
 
+    /** An element that a policy lets pass for the page's nonce. @param {string} name @param {string | null} text */
+    const allowed = (name, text) => {
+        const element = document.createElement(name);
+        element.nonce = nonce || "";
+        element.textContent = text;
+        return element;
+    };
+
     return {
         /**
          * Gives the templates of a language, which is then the one spoken: key => template, undefined when it is off.
@@ -45,20 +53,19 @@ export function createTemplates({ consent, base, nonce }, file) {
         },
 
         /**
-         * Puts a template into the element; its styles into an element with the page's nonce.
+         * Puts a template into the element, its styles and its script with the page's nonce.
          * @param {HTMLElement} root
          * @param {Template} template
          * @param {(button: string) => void} [onPress]  gets the ids of pressed buttons
          */
         fill(root, { html, styles }, onPress) {
-            const style = document.createElement("style");
-            style.nonce = nonce || "";
-            style.textContent = styles;
             root.classList.add("ppms_cm_root");
             root.lang = consent.language || "";
             root.dir = directionOf(root.lang);
             root.innerHTML = html;
-            root.prepend(style);
+            root.prepend(allowed("style", styles));
+            // Parsed as a text, a script does not run.
+            for (const script of root.querySelectorAll("script")) script.replaceWith(allowed("script", script.text));
             if (onPress) root.onclick = ({ target }) => {
                 const button = /** @type {Element} */ (target).closest("button");
                 if (button) onPress(button.id);

@@ -4,32 +4,36 @@
 
 const REQUEST = "ppms_cm_data_subject";
 
+/** @typedef {ReturnType<typeof import("./templates.js").createTemplates>} Templates */
+
 /**
  * @param {import("./container.js").Container} container
- * @param {ReturnType<typeof import("./templates.js").createTemplates>} templates
+ * @param {Templates} settings  has the privacy settings
+ * @param {Templates} requests  has the data request form and its notes, which few pages need
  */
-export function startWidgets(container, templates) {
+export function startWidgets(container, settings, requests) {
     if (container.hasWidgets) return;
     container.hasWidgets = true;
 
-    /** @param {HTMLElement} root @param {string} key @param {() => void} [onPress] */
-    const show = (root, key, onPress) =>
+    /** @param {Templates} templates @param {HTMLElement} root @param {string} key @param {() => void} [onPress] */
+    const show = (templates, root, key, onPress) =>
         templates.load().then((find) => {
             const template = find(key);
             if (template) templates.fill(root, template, onPress);
         });
 
     const filled = new WeakSet();
-    const fill = (/** @type {string} */ id, /** @type {string} */ key) => {
+    /** @param {Templates} templates @param {string} id @param {string} key */
+    const fill = (templates, id, key) => {
         const root = document.getElementById(id);
         if (root && !root.firstElementChild && !filled.has(root)) {
             filled.add(root);
-            show(root, key).catch(() => filled.delete(root));
+            show(templates, root, key).catch(() => filled.delete(root));
         }
     };
     const fillAll = () => {
-        fill("ppms_cm_privacy_settings", "consent_form_link");
-        fill(REQUEST, "data_subject_request");
+        fill(settings, "ppms_cm_privacy_settings", "consent_form_link");
+        fill(requests, REQUEST, "data_subject_request");
     };
     new MutationObserver(fillAll).observe(document, { childList: true, subtree: true });
     fillAll();
@@ -40,11 +44,17 @@ export function startWidgets(container, templates) {
      */
     const send = (form) => {
         const value = (/** @type {string} */ name) => Object(form.elements.namedItem(name)).value;
-        const say = (/** @type {string} */ key) => {
-            const box = form.querySelector("[role=status]") || form.appendChild(document.createElement("div"));
-            box.setAttribute("role", "status");
-            show(/** @type {HTMLElement} */ (box), "data_subject_request_" + key + "_note", () => (box.textContent = "")).catch(() => {});
-        };
+        // There before it has something to say, and emptied in between, so that it is read out each time.
+        const box = form.querySelector("[role=status]") || form.appendChild(document.createElement("div"));
+        box.setAttribute("role", "status");
+        box.textContent = "";
+        const say = (/** @type {string} */ key) =>
+            show(requests, /** @type {HTMLElement} */ (box), "data_subject_request_" + key + "_note", () => {
+                box.textContent = "";
+                // The focus was in what is gone now.
+                const submit = /** @type {HTMLElement} */ (form.querySelector("[type=submit],button"));
+                if (submit) submit.focus();
+            }).catch(() => {});
         container.commands.sendDataRequest(
             () => {
                 form.reset();
