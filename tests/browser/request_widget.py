@@ -77,4 +77,3 @@ async def stored_requests(shop: Shop) -> list[dict[str, Any]]:
     )
     assert status == 200, body
     return [one["attributes"] for one in reversed(body["data"])]
-

@@ -15,7 +15,11 @@ from tests.browser.request_widget import (
     state,
 )
 
-TEXTS = {"view_data": "See my data", "delete_data": "Delete my data", "change_data": "Correct my data"}
+TEXTS = {
+    "view_data": "See my data",
+    "delete_data": "Delete my data",
+    "change_data": "Correct my data",
+}
 
 
 def _shown(chosen: int, active: int = 0) -> dict[str, Any]:
@@ -178,7 +182,9 @@ async def test_the_focus_and_the_active_option_can_be_seen(shop: Shop) -> None:
         visitor = await open_widget(shop, **options)
         await visitor.page.focus(f"{FORM}_input")
         await visitor.page.keyboard.press("Tab")
-        outline = "one => { const s = getComputedStyle(one); return [s.outlineStyle, s.outlineWidth] }"
+        outline = (
+            "one => { const s = getComputedStyle(one); return [s.outlineStyle, s.outlineWidth] }"
+        )
         assert await visitor.page.eval_on_selector(BUTTON, outline) == ["solid", "3px"]
         await visitor.page.keyboard.press("ArrowDown")
         await visitor.page.keyboard.press("ArrowDown")

@@ -1,6 +1,5 @@
 """The data subject request widget: the DOM that pages rely on, and its whole use (contract E4, E6.3)."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +153,9 @@ async def test_what_the_service_does_not_take_is_told_and_announced(
     assert "Your request could not be sent." in await failure.inner_text()
     said = await visitor.page.evaluate("status_said")
     assert "Your request could not be sent." in said[-1]
-    assert await visitor.page.input_value(EMAIL) == "jane@example.com", "nothing has to be typed again"
+    assert await visitor.page.input_value(EMAIL) == "jane@example.com", (
+        "nothing has to be typed again"
+    )
     assert await visitor.page.inner_text(f"{BUTTON}_text") == "Correct my data"
     # The same again is announced again: the region was empty in between.
     await visitor.page.click(SUBMIT)
@@ -277,6 +278,25 @@ async def test_a_request_is_sent_under_a_strict_policy_with_the_pages_nonce(
     assert visitor.errors == []
 
 
+async def test_a_pasted_widget_with_our_styles_looks_like_a_filled_one(shop: Shop) -> None:
+    path = f"/containers/{shop.app.app_id}/privacy-widgets.json?language=en"
+    answer = await (await shop.app.service.get(path)).json()
+    body = await markup(shop)
+    body = body.replace('class="', 'class="ppms_cm_root ', 1)
+    pasted = f"<style>{answer['data_subject_request']['en']['styles']}</style>{body}"
+    boxes = []
+    for page in (WRAPPER % "", pasted):
+        visitor = await open_widget(shop, page)
+        await visitor.page.click(BUTTON)
+        boxes.append(
+            [
+                await visitor.page.locator(one).bounding_box()
+                for one in (BUTTON, LIST, item(3), SUBMIT)
+            ]
+        )
+    assert boxes[0] == boxes[1]
+
+
 async def test_where_the_script_does_not_run_the_native_choice_sends(shop: Shop) -> None:
     """Pasted without the nonce: the policy stops the script, the container still sends."""
     visitor = await _open_under_policy(shop, await markup(shop))
@@ -321,11 +341,25 @@ async def test_a_widget_rendered_again_works_again(shop: Shop) -> None:
 
 
 async def test_the_documented_skeleton_is_the_widget(shop: Shop) -> None:
-    """docs/consent.md shows the ids and classes; each is in the markup, and the other way round."""
+    """The ids and classes of docs/consent.md are those on the page, no more and no fewer."""
     document = (Path(__file__).parents[2] / "docs" / "consent.md").read_text("utf-8")
     section = document.partition("## The data subject request widget")[2].partition("\n## ")[0]
-    html = await markup(shop)
-    names = set(re.findall(r"(?:id|class)=['\"]?([\w -]+?)['\"]?(?=[ >])", html))
-    words = {word for name in names for word in name.split()} - {"ppms_cm_button", "hidden"}
-    assert len(words) > 20
-    assert [word for word in sorted(words) if word not in section] == []
+    skeleton = section.partition("```html")[2].partition("```")[0]
+    assert len(skeleton) > 1000
+    visitor = await open_widget(shop)
+    names = """html => {
+        const root = new DOMParser().parseFromString(html, "text/html").querySelector("#ppms_cm_data_subject");
+        const all = [root, ...root.querySelectorAll(":not(style)")];
+        return all.map(one => [one.localName, one.id, [...one.classList].sort(), one.getAttribute("data-value")]);
+    }"""
+    documented = await visitor.page.evaluate(names, skeleton)
+    real = await visitor.page.evaluate(
+        names, await visitor.page.eval_on_selector("#ppms_cm_data_subject", "one => one.outerHTML")
+    )
+    for _, _, classes, _ in real:
+        # What the text below names, and the root of all our styles.
+        for changing in ("ppms_select_component_extended_item-active", "ppms_cm_root"):
+            assert changing in section
+            if changing in classes:
+                classes.remove(changing)
+    assert [one for one in real if one[0] != "option"] == documented
