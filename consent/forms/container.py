@@ -8,7 +8,8 @@ built script `consent-form.min.js`, or `consent-commands.min.js` for an app with
 
 `GET /containers/<app>/privacy-templates.json` (`privacy-widgets.json` with a form of its own)
 answers {key: {language: {"html", "styles", "configuration", "templateHistory"}}}, all languages or
-the one of `?language=`, then of `privacy-templates.json` the common keys.  templateHistory: {type or `intro` or the key of a widget's own text:
+the one of `?language=`, then of `privacy-templates.json` only the common keys.
+templateHistory: {type or `intro` or the key of a widget's own text:
 historyId} of the texts in `html`.
 """
 

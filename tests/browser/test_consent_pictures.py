@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from tests.browser import request_widget
+from tests.browser import consent_request_widget as request_widget
 from tests.browser.conftest import pictures_folder
 from tests.browser.consent_pages import AGREE, CLOSE, FORM, REMINDER, TYPES, Shop, Visitor
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.browser.consent_pages import Shop, Visitor
-from tests.browser.request_widget import (
+from tests.browser.consent_request_widget import (
     BUTTON,
     FORM,
     LIST,

@@ -7,7 +7,7 @@ import pytest
 
 from consent.forms.texts import DATA_SUBJECT_REQUEST, READY_MADE_LANGUAGES, ready_made_texts
 from tests.browser.consent_pages import Shop
-from tests.browser.request_widget import (
+from tests.browser.consent_request_widget import (
     BUTTON,
     EMAIL,
     FAILURE,
