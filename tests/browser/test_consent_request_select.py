@@ -87,8 +87,12 @@ async def test_keys(shop: Shop, keys: str, expected: dict[str, Any]) -> None:
 
 
 async def _type(visitor: Visitor, text: str) -> str:
-    """The text of the option that typing leads to."""
-    await visitor.page.keyboard.type(text)
+    """The text of the option that typing leads to; at one go, so that a slow machine makes no pause."""
+    await visitor.page.evaluate(
+        """text => [...text].forEach(key => document.activeElement.dispatchEvent(
+            new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true})))""",
+        text,
+    )
     found: str = await visitor.page.inner_text(".ppms_select_component_extended_item-active")
     return found
 
