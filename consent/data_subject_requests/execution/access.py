@@ -3,6 +3,7 @@
 Source: issue "Data subject requests", item 4, access.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,10 +15,12 @@ from consent.data_subject_requests.execution.exports import storage
 from consent.data_subject_requests.execution.exports.storage import Export
 from consent.data_subject_requests.execution.person import (
     analytics_visitor_ids,
+    person_emails,
     proved_identifiers,
 )
 from consent.data_subject_requests.execution.person_requests.storage import list_requests_of
-from consent.data_subject_requests.execution.step import Progress, Step, Work
+from consent.data_subject_requests.execution.step import EMAILS, Progress, Step, Work
+from consent.data_subject_requests.storage import DataSubjectRequest, RequestEvent
 from consent.decisions.persons.operations import (
     export_decisions,
     export_texts,
@@ -53,6 +56,7 @@ async def find(work: Work) -> Progress:
         "profile_ids": [profile.profile_id for profile in found],
         "visitor_ids": visitor_ids,
         "history_ids": [],
+        EMAILS: person_emails(work.request, [*identifiers, *held]),
     }
     return Progress(is_phase_done=True, cursor=cursor)
 
@@ -127,36 +131,43 @@ async def gather_texts(work: Work) -> Progress:
 
 
 async def gather_requests(work: Work) -> Progress:
-    """Up to 50 requests by the same e-mail, this one among them."""
+    """Up to 50 requests by the person's e-mails, this one among them."""
     cursor = work.cursor
     after, position = cursor.pop("after", None), cursor.pop("position", 0)
-    found = await list_requests_of(work.conn, work.request, after, _REQUESTS_AT_ONCE)
+    found = await list_requests_of(work.conn, work.request, work.emails, after, _REQUESTS_AT_ONCE)
+    proved = proved_identifiers(work.request, work.execution.instructions)
+    wrote = set(person_emails(work.request, proved))
     records = []
     for one in found:
+        # Who wrote an unverified one is not known, nor who wrote from an address that nothing
+        # proves but a profile that has it.
+        is_theirs = one.request_id == work.request.request_id or one.email in wrote
         events = await requests.list_events(work.conn, one)
-        records.append(
-            {
-                "request_id": one.request_id,
-                "request_type": one.request_type,
-                "status": one.status,
-                "channel": one.channel,
-                "received_at": one.received_at.isoformat(),
-                "email": one.email,
-                # Who wrote an unverified one is not known.
-                "content": one.content if one.is_verified else None,
-                "hostname": one.hostname,
-                "history": [
-                    {"occurred_at": event.occurred_at.isoformat(), "event": event.event}
-                    for event in events
-                ],
-            }
-        )
+        records.append(_record(one, events, is_content_shown=is_theirs and one.is_verified))
     await _save(work, "requests", position, records)
     counts = {"data_subject_requests": len(records)}
     if len(found) < _REQUESTS_AT_ONCE:
         return Progress(is_phase_done=True, cursor=cursor, counts=counts)
     cursor |= {"after": found[-1].request_id, "position": position + 1}
     return Progress(is_phase_done=False, cursor=cursor, counts=counts)
+
+
+def _record(
+    found: DataSubjectRequest, events: Sequence[RequestEvent], *, is_content_shown: bool
+) -> dict[str, Any]:
+    return {
+        "request_id": found.request_id,
+        "request_type": found.request_type,
+        "status": found.status,
+        "channel": found.channel,
+        "received_at": found.received_at.isoformat(),
+        "email": found.email,
+        "content": found.content if is_content_shown else None,
+        "hostname": found.hostname,
+        "history": [
+            {"occurred_at": event.occurred_at.isoformat(), "event": event.event} for event in events
+        ],
+    }
 
 
 #: {phase: its step}, in order.

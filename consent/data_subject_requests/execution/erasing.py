@@ -4,16 +4,19 @@ Profiles go first, in one transaction under the app's locks; what follows is wha
 any more, and the person's requests at last. Source: issue "Data subject requests", item 4, erasure.
 """
 
+from collections import Counter
+
 from audience import public
 from audience.server import clock
 from consent.data_subject_requests import lifecycle
 from consent.data_subject_requests.execution.exports import storage as exports
 from consent.data_subject_requests.execution.person import (
     analytics_visitor_ids,
+    person_emails,
     proved_identifiers,
 )
 from consent.data_subject_requests.execution.person_requests import storage
-from consent.data_subject_requests.execution.step import Progress, Step, Work
+from consent.data_subject_requests.execution.step import EMAILS, Progress, Step, Work
 from consent.data_subject_requests.execution.storage import delete_unfinished
 from consent.data_subject_requests.operations import SYSTEM, move_request
 from consent.data_subject_requests.storage import DataSubjectRequest, lock_person
@@ -44,7 +47,11 @@ async def erase_person(work: Work) -> Progress:
     own = [] if work.request.visitor_id is None else [work.request.visitor_id]
     analytics_ids = sorted(analytics_visitor_ids([*identifiers, *held]))
     visitor_ids = await find_consent_visitors(work.conn, work.app_id, analytics_ids, own)
-    cursor = {"visitor_ids": sorted({*visitor_ids, *own}), "analytics_ids": analytics_ids}
+    cursor = {
+        "visitor_ids": sorted({*visitor_ids, *own}),
+        "analytics_ids": analytics_ids,
+        EMAILS: person_emails(work.request, [*identifiers, *held]),
+    }
     # Under the locks: what was taken in while they were waited for is from before the erasure.
     now = clock.now()
     counts = await public.erase_person(work.conn, work.app_id, identifiers, now)
@@ -88,7 +95,7 @@ async def erase_import_rows(work: Work) -> Progress:
 async def erase_exports(work: Work) -> Progress:
     """Access exports of the person: up to 500 parts of one, which nobody goes on making."""
     after = work.cursor.get("after")
-    found = await storage.list_requests_of(work.conn, work.request, after, 1)
+    found = await storage.list_requests_of(work.conn, work.request, work.emails, after, 1)
     if not found:
         return Progress(is_phase_done=True, cursor={})
     (request,) = found
@@ -97,48 +104,58 @@ async def erase_exports(work: Work) -> Progress:
     # What is left of it between two steps must not be taken for the whole.
     await exports.expire_export(work.conn, work.app_id, request.request_id, work.now)
     deleted = await exports.delete_some(work.conn, work.app_id, request.request_id, _PARTS_AT_ONCE)
-    counts = {"data_subject_export_parts": deleted}
     cursor = {} if after is None else {"after": after}
-    if deleted == 0:
+    if not deleted:
         cursor = {"after": request.request_id}
-    return Progress(is_phase_done=False, cursor=cursor, counts=counts)
+    return Progress(is_phase_done=False, cursor=cursor, counts=deleted)
 
 
 async def erase_requests(work: Work) -> Progress:
     """Personal content of up to 20 of the person's other requests; open ones are cancelled."""
-    after = work.cursor.get("after")
-    if work.request.email is not None:
-        # As everybody who locks several requests of a person.
-        await lock_person(work.conn, work.app_id, work.request.email)
-    found = await storage.list_requests_of(work.conn, work.request, after, _REQUESTS_AT_ONCE)
-    others = [one for one in found if one.request_id != work.request.request_id]
-    for one in others:
-        await _erase_request(work, one)
-    counts = {"data_subject_requests": len(others)}
+    after, emails = work.cursor.get("after"), work.emails
+    for email in emails:
+        # As everybody who locks several requests of a person; in one order.
+        await lock_person(work.conn, work.app_id, email)
+    found = await storage.list_requests_of(
+        work.conn, work.request, emails, after, _REQUESTS_AT_ONCE
+    )
+    counts: Counter[str] = Counter()
+    for one in found:
+        if one.request_id != work.request.request_id:
+            counts.update(await _erase_request(work, one))
     if len(found) < _REQUESTS_AT_ONCE:
         return Progress(is_phase_done=True, cursor={}, counts=counts)
     return Progress(is_phase_done=False, cursor={"after": found[-1].request_id}, counts=counts)
 
 
-async def erase_content(work: Work, request: DataSubjectRequest) -> DataSubjectRequest:
-    """The locked request without its personal content, stored so."""
-    await erase_personal_content(work.conn, request, work.now)
-    await storage.erase_traces(work.conn, request)
+async def erase_content(
+    work: Work, request: DataSubjectRequest
+) -> tuple[DataSubjectRequest, dict[str, int]]:
+    """The locked request without its personal content, stored so; {table: rows erased}."""
+    counts = Counter(await erase_personal_content(work.conn, request, work.now))
+    counts.update(await storage.delete_mails_to(work.conn, work.app_id, work.emails))
+    await storage.empty_execution(work.conn, request)
+    counts["data_subject_requests"] += 1
     erased = await storage.lock_request(work.conn, request.app_id, request.request_id)
-    return erased or request
+    return erased or request, dict(counts)
 
 
-async def _erase_request(work: Work, found: DataSubjectRequest) -> None:
+async def _erase_request(work: Work, found: DataSubjectRequest) -> dict[str, int]:
     request = await storage.lock_request(work.conn, found.app_id, found.request_id)
     if request is None:
-        return
+        return {}
+    counts: Counter[str] = Counter()
     # It may have been executed anew since its export went; nobody begins while its row is locked.
     await delete_unfinished(work.conn, request.app_id, request.request_id)
-    while await exports.delete_some(work.conn, request.app_id, request.request_id, _PARTS_AT_ONCE):
-        pass
-    request = await erase_content(work, request)
+    while deleted := await exports.delete_some(
+        work.conn, request.app_id, request.request_id, _PARTS_AT_ONCE
+    ):
+        counts.update(deleted)
+    request, erased = await erase_content(work, request)
+    counts.update(erased)
     if lifecycle.CANCELLED in lifecycle.MOVES[request.status]:
         await move_request(work.conn, request, lifecycle.CANCELLED, actor=SYSTEM, now=work.now)
+    return counts
 
 
 #: {phase: its step}, in order.

@@ -28,7 +28,11 @@ class RequestPreview(Schema):
     counts = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
-        metadata={"description": "Rows by table. consent_decisions become anonymous, they stay."},
+        metadata={
+            "description": "Rows by table. consent_decisions become anonymous, they stay. The receipt "
+            "of an erasure has the same counts unless something happens in between, and rows of "
+            "imported files that are not applied yet beside them."
+        },
     )
 
 
@@ -105,7 +109,8 @@ async def get_execution(request: web.Request) -> web.Response:
 async def get_receipt(request: web.Request) -> web.Response:
     """GET /api/privacy/v1/requests/{request_id}/receipt -> 200, the signed receipt.
 
-    Its claims: request_id, request_type, website_id, received_at, completed_at and counts by table.
+    Its claims: request_id, request_type, website_id, received_at, completed_at and counts by table:
+    of an erasure rows deleted, consent_decisions made anonymous and requests emptied.
     409 before the request was executed.
     """
     caller, now = public.caller_of(request), clock.now()

@@ -23,10 +23,11 @@ from consent.data_subject_requests.execution.exports import storage as exports
 from consent.data_subject_requests.execution.exports.storage import Export
 from consent.data_subject_requests.execution.person import (
     analytics_visitor_ids,
+    person_emails,
     proved_identifiers,
 )
 from consent.data_subject_requests.execution.person_requests import storage as person_requests
-from consent.data_subject_requests.execution.step import FINISH, Step, Work
+from consent.data_subject_requests.execution.step import EMAILS, FINISH, Step, Work
 from consent.data_subject_requests.execution.storage import Execution
 from consent.data_subject_requests.lifecycle import CHANGE_DATA, DELETE_DATA, VIEW_DATA
 from consent.data_subject_requests.mails.operations import queue_mail
@@ -76,7 +77,8 @@ async def preview_request(
             [] if request.visitor_id is None else [request.visitor_id],
         )
     counts |= await count_consents(conn, request.app_id, visitor_ids)
-    return counts | await person_requests.count_requests_of(conn, request)
+    emails = person_emails(request, [*identifiers, *held])
+    return counts | await person_requests.count_requests_of(conn, request, emails)
 
 
 async def start_execution(
@@ -132,7 +134,7 @@ async def take_step(work: Work) -> Execution:
         execution = replace(
             execution,
             phase=following,
-            cursor=progress.cursor,
+            cursor={**_kept(execution.cursor), **progress.cursor},
             counts={**execution.counts, **_added(execution.counts, progress.counts)},
             next_step_at=work.now,
             try_count=0,
@@ -174,8 +176,8 @@ async def _finish(work: Work) -> Execution:
         expires_at = work.now + access.DOWNLOADABLE_FOR
         await exports.save_export(work.conn, Export(work.app_id, request.request_id, expires_at))
     if request_type == DELETE_DATA:
-        request = await erasing.erase_content(work, request)
-        counts["data_subject_requests"] += 1
+        request, erased = await erasing.erase_content(work, request)
+        counts.update(erased)
     await move_request(work.conn, request, lifecycle.RESOLVED, actor=SYSTEM, now=work.now)
     if recipient is not None and not work.execution.instructions.get("is_silent"):
         await queue_mail(
@@ -215,6 +217,10 @@ def _check(request: DataSubjectRequest, wanted: Mapping[str, Any]) -> None:
     if request.request_type != CHANGE_DATA and corrections:
         message = f"attributes and identifiers are for change_data, not for {request.request_type}"
         raise Invalid(message, path="attributes")
+
+
+def _kept(cursor: Mapping[str, Any]) -> dict[str, Any]:
+    return {EMAILS: cursor[EMAILS]} if EMAILS in cursor else {}
 
 
 def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

@@ -32,6 +32,12 @@ def proved_identifiers(
     return list(dict.fromkeys(identifier for identifier in found if identifier is not None))
 
 
+def person_emails(request: DataSubjectRequest, identifiers: Sequence[Identifier]) -> list[str]:
+    """E-mail addresses of the person, sorted: the request's, and those among the identifiers."""
+    found = {value for name, value in identifiers if name == "email"}
+    return sorted(found if request.email is None else {request.email, *found})
+
+
 def analytics_visitor_ids(identifiers: Sequence[Identifier]) -> list[str]:
     """The visitor IDs of the analytics system among them."""
     return [value for name, value in identifiers if name == "analytics_visitor_id"]

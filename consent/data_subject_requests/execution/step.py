@@ -7,11 +7,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from consent.data_subject_requests.execution.person import person_emails
 from consent.data_subject_requests.execution.storage import Execution
 from consent.data_subject_requests.storage import DataSubjectRequest
 
 #: The phase in which the request is resolved; the last one of all types.
 FINISH = "finish"
+#: What stays in the cursor to the end: found by the first phase, and later not to be found again.
+EMAILS = "emails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,20 @@ class Work:
         """How far the phase has come; a copy."""
         return dict(self.execution.cursor)
 
+    @property
+    def emails(self) -> list[str]:
+        """E-mail addresses of the person, as the first phase has found them."""
+        found: list[str] = self.execution.cursor.get(EMAILS) or person_emails(self.request, [])
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What one step did. counts: added to what was counted before, by table."""
+    """What one step did.
+
+    cursor: takes the place of the one before; what it says of the person's e-mails is kept beyond.
+    counts: added to what was counted before, by table.
+    """
 
     is_phase_done: bool
     cursor: Mapping[str, Any]

@@ -115,14 +115,16 @@ async def list_requests_to_forget(
 
 async def erase_personal_content(
     conn: AsyncConnection, request: DataSubjectRequest, now: datetime
-) -> None:
+) -> dict[str, int]:
     """Take everything personal out of a request, its history, its proof and its mails.
 
-    On repeat: nothing.
+    {table: rows deleted}.  On repeat: nothing.
     """
     ids = {"app_id": UUID(request.app_id), "request_id": UUID(request.request_id)}
+    deleted = {}
     for table in (mails, data_subject_verifications):
-        await conn.execute(delete(table).where(_is(table, ids)))
+        result = await conn.execute(delete(table).where(_is(table, ids)))
+        deleted[str(table.name)] = result.rowcount
     await conn.execute(
         update(data_subject_request_events)
         .where(
@@ -139,6 +141,7 @@ async def erase_personal_content(
         .where(_is(data_subject_requests, ids))
         .values(**PERSONAL, content_erased_at=now)
     )
+    return deleted
 
 
 _WITH_SETTINGS = data_subject_requests.join(

@@ -128,13 +128,15 @@ async def export_texts(
 async def erase_visitors(
     conn: AsyncConnection, app_id: str, visitor_ids: Collection[str]
 ) -> dict[str, int]:
-    """Delete the visitors' keys and current states; {table: rows}.
+    """Delete the visitors' keys and current states; {table: rows}, with decisions made anonymous.
 
     What they decided stays in the history, untouched and anonymous; on the days that are still to
     be added up they stay counted, as nobody. Takes the app's consent lock.
     On repeat: nothing is left to delete.
     """
     await lock_consents(conn, app_id)
+    # Before the keys go: nobody can count them afterwards.
+    counts = await count_consents(conn, app_id, visitor_ids)
     driver = await raw(conn)
     keys, states = await storage.delete_visitors(driver, app_id, visitor_ids)
     replacements = []
@@ -143,7 +145,7 @@ async def erase_visitors(
             digest = visitor_digest(day_key, visitor_id)
             replacements.append((day, digest, secrets.token_bytes(len(digest))))
     await storage.replace_digests(driver, app_id, replacements)
-    return {"consent_visitor_keys": keys, "consent_visitors": states}
+    return {**counts, "consent_visitor_keys": keys, "consent_visitors": states}
 
 
 def _moment(value: Any) -> str | None:

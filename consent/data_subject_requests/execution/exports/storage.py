@@ -151,18 +151,22 @@ async def expire_export(conn: AsyncConnection, app_id: str, request_id: str, now
     )
 
 
-async def delete_some(conn: AsyncConnection, app_id: str, request_id: str, most: int) -> int:
-    """Delete up to `most` parts of an export, or its row when it has none; rows deleted."""
+async def delete_some(
+    conn: AsyncConnection, app_id: str, request_id: str, most: int
+) -> dict[str, int]:
+    """Delete up to `most` parts of an export, or its row when it has none.
+
+    {table: rows deleted}; empty when nothing was left to delete.
+    """
     table = data_subject_export_parts
     key = (table.c.app_id, table.c.request_id, table.c.section, table.c.position)
     chosen = select(*key).where(*_is(table, app_id, request_id)).limit(most)
     result = await conn.execute(delete(table).where(tuple_(*key).in_(chosen)))
     if result.rowcount:
-        return result.rowcount
-    result = await conn.execute(
-        delete(data_subject_exports).where(*_is(data_subject_exports, app_id, request_id))
-    )
-    return result.rowcount
+        return {str(table.name): result.rowcount}
+    table = data_subject_exports
+    result = await conn.execute(delete(table).where(*_is(table, app_id, request_id)))
+    return {str(table.name): result.rowcount} if result.rowcount else {}
 
 
 def _is(table: Any, app_id: str, request_id: str) -> tuple[Any, Any]:

@@ -1,27 +1,37 @@
-"""SQL of all requests of one person (of one app, by the e-mail)."""
+"""SQL of all requests of one person: of one app, by any of the person's e-mail addresses.
 
+A request itself is always among them, whatever addresses are given.
+"""
+
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consent.data_subject_requests.storage import DataSubjectRequest, request_of
 from consent.tables_requests import (
     data_subject_executions,
     data_subject_export_parts,
+    data_subject_exports,
     data_subject_requests,
+    data_subject_verifications,
     mails,
 )
 
 
 async def list_requests_of(
-    conn: AsyncConnection, request: DataSubjectRequest, after: str | None, limit: int
+    conn: AsyncConnection,
+    request: DataSubjectRequest,
+    emails: Collection[str],
+    after: str | None,
+    limit: int,
 ) -> list[DataSubjectRequest]:
-    """Requests by the request's e-mail, itself among them, in the order of their ids."""
+    """Requests by these e-mails and the request itself, in the order of their ids."""
     column = data_subject_requests.c
     statement = select(data_subject_requests).where(
-        _of_person(request), column.app_id == UUID(request.app_id)
+        _of_person(request, emails), column.app_id == UUID(request.app_id)
     )
     if after is not None:
         statement = statement.where(column.request_id > UUID(after))
@@ -43,31 +53,36 @@ async def lock_request(
     return None if row is None else request_of(row)
 
 
-async def count_requests_of(conn: AsyncConnection, request: DataSubjectRequest) -> dict[str, int]:
-    """{table: rows of the person's requests}."""
+async def count_requests_of(
+    conn: AsyncConnection, request: DataSubjectRequest, emails: Collection[str]
+) -> dict[str, int]:
+    """{table: rows of the person's requests}, and of mails to the person."""
     app_id = UUID(request.app_id)
     column = data_subject_requests.c
-    ids = select(column.request_id).where(_of_person(request), column.app_id == app_id)
-    parts = data_subject_export_parts.c
-    return {
-        "data_subject_requests": await _count(
-            conn, data_subject_requests, _of_person(request), column.app_id == app_id
-        ),
-        "mails": await _count(conn, mails, mails.c.app_id == app_id, mails.c.request_id.in_(ids)),
-        "data_subject_export_parts": await _count(
-            conn, data_subject_export_parts, parts.app_id == app_id, parts.request_id.in_(ids)
-        ),
-    }
+    is_of_person = and_(_of_person(request, emails), column.app_id == app_id)
+    ids = select(column.request_id).where(is_of_person)
+    counts = {"data_subject_requests": await _count(conn, data_subject_requests, is_of_person)}
+    for table in (
+        data_subject_verifications,
+        data_subject_exports,
+        data_subject_export_parts,
+        mails,
+    ):
+        is_theirs: Any = table.c.request_id.in_(ids)
+        if table is mails:
+            is_theirs = or_(is_theirs, mails.c.recipient.in_(emails))
+        counts[str(table.name)] = await _count(conn, table, table.c.app_id == app_id, is_theirs)
+    return counts
 
 
-async def erase_traces(conn: AsyncConnection, request: DataSubjectRequest) -> None:
-    """Remove mails to the request's e-mail that belong to no request, and keys of corrections."""
-    if request.email is not None:
-        app_id = UUID(request.app_id)
-        await conn.execute(
-            delete(mails).where(mails.c.app_id == app_id, mails.c.recipient == request.email)
-        )
-    await empty_execution(conn, request)
+async def delete_mails_to(
+    conn: AsyncConnection, app_id: str, recipients: Collection[str]
+) -> dict[str, int]:
+    """Delete what waits to be sent to these addresses; {table: rows deleted}."""
+    result = await conn.execute(
+        delete(mails).where(mails.c.app_id == UUID(app_id), mails.c.recipient.in_(recipients))
+    )
+    return {str(mails.name): result.rowcount}
 
 
 async def empty_execution(conn: AsyncConnection, request: DataSubjectRequest) -> None:
@@ -85,10 +100,9 @@ async def empty_execution(conn: AsyncConnection, request: DataSubjectRequest) ->
     )
 
 
-def _of_person(request: DataSubjectRequest) -> Any:
+def _of_person(request: DataSubjectRequest, emails: Collection[str]) -> Any:
     column = data_subject_requests.c
-    own = column.request_id == UUID(request.request_id)
-    return own if request.email is None else or_(own, column.email == request.email)
+    return or_(column.request_id == UUID(request.request_id), column.email.in_(emails))
 
 
 async def _count(conn: AsyncConnection, table: Any, *conditions: Any) -> int:
