@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from consent.data_subject_requests.execution.by_operator import find_person, sta
 from consent.data_subject_requests.execution.jobs import execute_step
 from consent.data_subject_requests.execution.operations import receipt
 from consent.data_subject_requests.execution.storage import find_execution
+from consent.data_subject_requests.mails.outbox import outbox_of
 from consent.data_subject_requests.operations import get_request
 
 _app = click.option("--app", "app_id", type=AppId(), required=True, help="The app ID.")
@@ -56,16 +58,18 @@ def privacy_erase(app_id: str, email: str, *, is_confirmed: bool, is_told: bool)
         click.confirm("Erase this person?", abort=True, err=True)
     settings = settings_from_environment(os.environ)
     with helpful_errors(), database(settings) as url:
-        print_json(asyncio.run(_erase(url, app_id, email, is_told=is_told)))
+        print_json(asyncio.run(_erase(url, outbox_of(settings), app_id, email, is_told=is_told)))
 
 
-async def _erase(url: str, app_id: str, email: str, *, is_told: bool) -> dict[str, Any]:
+async def _erase(
+    url: str, outbox: Path, app_id: str, email: str, *, is_told: bool
+) -> dict[str, Any]:
     service_database = Database(url, application_name="audience-consent command")
     try:
         async with service_database.transaction() as conn:
             request_id = await start_erasure(conn, app_id, email, clock.now(), is_told=is_told)
         while True:
-            step = await execute_step(service_database, request_id)
+            step = await execute_step(service_database, outbox, request_id)
             async with service_database.transaction() as conn:
                 request = await get_request(conn, request_id)
                 execution = await find_execution(conn, app_id, request_id)

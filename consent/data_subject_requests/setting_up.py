@@ -16,6 +16,7 @@ from consent.data_subject_requests.lifecycle import REQUEST_TYPES
 from consent.data_subject_requests.mails import operations as mails
 from consent.data_subject_requests.opendsr import callbacks
 from consent.data_subject_requests.upkeep import operations as upkeep
+from consent.data_subject_requests.upkeep import outbox
 from consent.data_subject_requests.verification import operations as proofs
 from consent.decisions.handlers import OTHER_EVENTS, EventHandler
 
@@ -26,6 +27,7 @@ REQUEST_JOBS: tuple[Job, ...] = (
     Job("report to controllers", 5, callbacks.report_some),
     Job("remind of requests", 600, upkeep.remind_some),
     Job("forget old requests", 600, upkeep.forget_some),
+    Job("forget old mails in the outbox", 600, outbox.forget_some_files),
 )
 
 #: {purpose of a mail: what composes it}
@@ -50,3 +52,4 @@ def set_up_requests(app: web.Application) -> None:
     share = share_of_worker(intake.REQUESTS_PER_MINUTE, settings.workers)
     app[intake.REQUEST_LIMIT] = RateLimit(share, time.monotonic)
     app[mails.COMPOSERS] = dict(COMPOSERS)
+    app[outbox.OUTBOX_POSITION] = {"after": ""}

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -51,6 +52,7 @@ async def test_an_access_that_is_begun_anew_during_an_erasure_leaves_nothing(
     office: Office,
     database: Database,
     database_url: str,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await make_people(app, office)
@@ -63,7 +65,7 @@ async def test_an_access_that_is_begun_anew_during_an_erasure_leaves_nothing(
         monkeypatch.setitem(erasing.PHASES, "requests", erase_requests)
         assert (await office.act(access, "execute"))[0] == 202
         for _ in range(10):
-            await execute_step(database, access)
+            await execute_step(database, tmp_path, access)
         assert await app.count("data_subject_export_parts") > 0
         return await erase_requests(work)
 
@@ -76,13 +78,13 @@ async def test_an_access_that_is_begun_anew_during_an_erasure_leaves_nothing(
 
 
 async def test_a_file_that_is_taken_in_while_an_erasure_waits_is_from_before(
-    app: App, office: Office, authorized: Authorized, database: Database
+    app: App, office: Office, authorized: Authorized, database: Database, tmp_path: Path
 ) -> None:
     await make_people(app, office)
     erasure = await _begin(office, "delete_data")
     async with database.transaction() as conn:
         await lock_apps(await raw(conn), [app.app_id])
-        step = asyncio.create_task(execute_step(database, erasure))
+        step = asyncio.create_task(execute_step(database, tmp_path, erasure))
         while not await app.rows.fetchval(COUNT_WAITING):
             assert not step.done()
             await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jwt
 
@@ -15,9 +16,9 @@ from tests.privacy.people import MARKERS, make_people
 
 
 async def _command(
-    url: str, *arguments: str, stdin: bytes = b""
+    url: str, *arguments: str, stdin: bytes = b"", **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "DATABASE_URL": url}
+    environment = {**os.environ, "DATABASE_URL": url, **environment}
     command = [sys.executable, "-m", "consent.cli", "privacy", *arguments]
     return await asyncio.to_thread(
         subprocess.run, command, env=environment, input=stdin, capture_output=True, check=False
@@ -89,3 +90,18 @@ async def test_wrong_arguments_are_one_line(app: App, database_url: str) -> None
         done = await _command(database_url, *arguments)
         assert done.returncode == 1
         assert len(done.stderr.decode().strip().splitlines()) == 1
+
+
+async def test_erase_takes_mails_in_the_outbox_along(
+    app: App, office: Office, database_url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "outbox"
+    folder.mkdir()
+    files = []
+    for email in ("jane@shop.example", "neighbour@shop.example"):
+        request_id = await office.ask(email)
+        files.append(folder / f"{request_id}.{request_id}.eml")
+        files[-1].write_text(f"To: {email}")
+    done = await _command(database_url, "erase", *_person(app), "--yes", DATA_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr.decode()
+    assert list(folder.iterdir()) == files[1:]

@@ -4,6 +4,7 @@ Profiles go first, in one transaction under the app's locks; what follows is wha
 any more, and the person's requests at last. Source: issue "Data subject requests", item 4, erasure.
 """
 
+import asyncio
 from collections import Counter
 
 from audience import public
@@ -18,6 +19,7 @@ from consent.data_subject_requests.execution.person import (
 from consent.data_subject_requests.execution.person_requests import storage
 from consent.data_subject_requests.execution.step import EMAILS, Progress, Step, Work
 from consent.data_subject_requests.execution.storage import delete_unfinished
+from consent.data_subject_requests.mails.outbox import remove_mails_of
 from consent.data_subject_requests.operations import SYSTEM, move_request
 from consent.data_subject_requests.storage import DataSubjectRequest, lock_person
 from consent.data_subject_requests.upkeep.storage import erase_personal_content
@@ -131,10 +133,15 @@ async def erase_requests(work: Work) -> Progress:
 async def erase_content(
     work: Work, request: DataSubjectRequest
 ) -> tuple[DataSubjectRequest, dict[str, int]]:
-    """The locked request without its personal content, stored so; {table: rows erased}."""
+    """The locked request without its personal content, stored so; {table: rows erased}.
+
+    Its mails in the outbox go too.
+    """
     counts = Counter(await erase_personal_content(work.conn, request, work.now))
     counts.update(await storage.delete_mails_to(work.conn, work.app_id, work.emails))
     await storage.empty_execution(work.conn, request)
+    # After their rows: who is writing one now will find its row gone, and take the file back.
+    await asyncio.to_thread(remove_mails_of, work.outbox, [request.request_id])
     counts["data_subject_requests"] += 1
     erased = await storage.lock_request(work.conn, request.app_id, request.request_id)
     return erased or request, dict(counts)

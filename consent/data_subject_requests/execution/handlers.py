@@ -29,9 +29,9 @@ class RequestPreview(Schema):
         keys=fields.String(),
         values=fields.Integer(),
         metadata={
-            "description": "Rows by table. consent_decisions become anonymous, they stay. The receipt "
-            "of an erasure has the same counts unless something happens in between, and rows of "
-            "imported files that are not applied yet beside them."
+            "description": "Rows by table. consent_decisions become anonymous, they stay. The "
+            "receipt of an erasure has the same counts unless something happens in between, and "
+            "rows of imported files that are not applied yet beside them."
         },
     )
 

@@ -1,6 +1,7 @@
 """The background work of executions: their steps, and exports that have expired."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -8,7 +9,7 @@ from aiohttp import web
 from audience.errors import DomainError, Unavailable
 from audience.server import clock
 from audience.server.database import Database
-from audience.server.keys import DATABASE
+from audience.server.keys import DATABASE, SETTINGS
 from audience.server.log import describe_error
 from consent.data_subject_requests import lifecycle
 from consent.data_subject_requests import storage as requests
@@ -18,6 +19,7 @@ from consent.data_subject_requests.execution.operations import take_step
 from consent.data_subject_requests.execution.person_requests.storage import lock_request
 from consent.data_subject_requests.execution.step import Work
 from consent.data_subject_requests.execution.storage import Execution
+from consent.data_subject_requests.mails.outbox import outbox_of
 from consent.data_subject_requests.operations import SYSTEM, move_request, note_event
 
 _FIRST_PAUSE_SECONDS = 10
@@ -27,12 +29,15 @@ _PARTS_AT_ONCE = 500
 
 async def execute_some(app: web.Application) -> bool:
     """One bounded step of the execution that has waited longest; True when there was one."""
-    return await execute_step(app[DATABASE]) is not None
+    return await execute_step(app[DATABASE], outbox_of(app[SETTINGS])) is not None
 
 
-async def execute_step(database: Database, request_id: str | None = None) -> Execution | None:
+async def execute_step(
+    database: Database, outbox: Path, request_id: str | None = None
+) -> Execution | None:
     """One step of an execution (the request's, or the one that has waited longest).
 
+    outbox: the folder of mails that are files, from which an erasure takes the person's.
     The execution as it is now; None when there was nothing to do. One that can't be done goes back
     to the team; one that failed otherwise is tried again after a pause, the others go on.
     """
@@ -47,7 +52,7 @@ async def execute_step(database: Database, request_id: str | None = None) -> Exe
             if request is None or request.status != lifecycle.IN_PROGRESS:
                 await storage.delete_unfinished(conn, execution.app_id, execution.request_id)
                 return execution
-            return await take_step(Work(conn, execution, request, now))
+            return await take_step(Work(conn, execution, request, now, outbox))
     except Unavailable:
         raise
     except DomainError as refusal:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,12 +20,13 @@ EMAILS = "emails"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A locked execution with its request."""
+    """A locked execution with its request. outbox: the folder of mails that are files."""
 
     conn: AsyncConnection
     execution: Execution
     request: DataSubjectRequest
     now: datetime
+    outbox: Path
 
     @property
     def app_id(self) -> str:

@@ -8,13 +8,14 @@ from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 import structlog
 
 from audience.server.settings import Settings
+from consent.data_subject_requests.mails import outbox
+from consent.data_subject_requests.mails.storage import Mail
 
 _SMTP_TIMEOUT_SECONDS = 30
 _PERMANENT = 500
@@ -46,14 +47,14 @@ def make_message(
     return message
 
 
-async def deliver(settings: Settings, message: EmailMessage, mail_id: str) -> None:
+async def deliver(settings: Settings, message: EmailMessage, mail: Mail) -> None:
     """Hand the mail over.
 
     Errors: MailRefused; anything else that SMTP and the network raise: try again later.
     """
     if settings.smtp_url is None:
-        path = settings.data_dir / "outbox" / f"{mail_id}.eml"
-        await asyncio.to_thread(_write, path, bytes(message))
+        path = outbox.path_of(outbox.outbox_of(settings), mail.request_id, mail.mail_id)
+        await asyncio.to_thread(outbox.write_mail, path, bytes(message))
         structlog.get_logger().info(
             "SMTP_URL is not set: mail written to the outbox", file=str(path)
         )
@@ -64,6 +65,12 @@ async def deliver(settings: Settings, message: EmailMessage, mail_id: str) -> No
         if all(refusal.code >= _PERMANENT for refusal in error.recipients):
             raise MailRefused from error
         raise
+
+
+async def take_back(settings: Settings, mail: Mail) -> None:
+    """Remove what `deliver` may have written of the mail; what SMTP took can't be taken back."""
+    path = outbox.path_of(outbox.outbox_of(settings), mail.request_id, mail.mail_id)
+    await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
 async def _send(smtp_url: str, message: EmailMessage) -> None:
@@ -81,12 +88,3 @@ async def _send(smtp_url: str, message: EmailMessage) -> None:
         start_tls=None if is_tls or not has_password else True,
         timeout=_SMTP_TIMEOUT_SECONDS,
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write the file whole and for the owner only: its code proves who somebody is."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    unfinished.touch(mode=0o600)
-    unfinished.write_bytes(content)
-    unfinished.rename(path)

@@ -19,7 +19,12 @@ from audience.server.log import describe_error
 from audience.server.settings import Settings
 from consent.data_subject_requests import storage as requests
 from consent.data_subject_requests.mails import storage
-from consent.data_subject_requests.mails.delivery import MailRefused, deliver, make_message
+from consent.data_subject_requests.mails.delivery import (
+    MailRefused,
+    deliver,
+    make_message,
+    take_back,
+)
 from consent.data_subject_requests.mails.storage import Mail
 from consent.data_subject_requests.operations import SYSTEM, note_event
 
@@ -86,8 +91,12 @@ async def send_some_mails(app: web.Application) -> bool:
     outcome = "mail_dropped" if letter is None else await _deliver(app[SETTINGS], mail, letter, now)
     if outcome is not None:
         async with app[DATABASE].transaction() as conn:
-            if await storage.delete_mail(conn, mail):
+            is_wanted = await storage.delete_mail(conn, mail)
+            if is_wanted:
                 await _note(conn, mail, outcome)
+        if not is_wanted:
+            # Its recipient was erased while it was being handed over.
+            await take_back(app[SETTINGS], mail)
     return True
 
 
@@ -102,7 +111,7 @@ async def _deliver(settings: Settings, mail: Mail, letter: Letter, now: datetime
         settings, mail.recipient, letter.subject, letter.text, language=mail.language, now=now
     )
     try:
-        await deliver(settings, message, mail.mail_id)
+        await deliver(settings, message, mail)
     except MailRefused:
         return "mail_refused"
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:

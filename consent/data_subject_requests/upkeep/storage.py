@@ -1,5 +1,6 @@
 """All SQL of reminders and retention."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -111,6 +112,19 @@ async def list_requests_to_forget(
         .with_for_update(of=data_subject_requests, skip_locked=True)
     )
     return [request_of(row) for row in rows]
+
+
+async def list_erased_contents(
+    conn: AsyncConnection, request_ids: Collection[str]
+) -> dict[str, datetime | None]:
+    """{request_id: when its personal content was erased, or None} of those that there are."""
+    column = data_subject_requests.c
+    rows = await conn.execute(
+        select(column.request_id, column.content_erased_at).where(
+            column.request_id.in_([UUID(one) for one in request_ids])
+        )
+    )
+    return {str(row.request_id): row.content_erased_at for row in rows}
 
 
 async def erase_personal_content(
