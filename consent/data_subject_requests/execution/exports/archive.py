@@ -11,6 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import orjson
 
 from consent.data_subject_requests.execution.exports import page
+from consent.data_subject_requests.execution.exports.labels import labels_in
 from consent.data_subject_requests.execution.texts import text
 
 #: (section) -> its parts in order, each a JSON array of records as text.
@@ -88,6 +89,7 @@ async def _json(about: About, parts: Parts) -> AsyncIterator[str]:
 
 async def _page(about: About, parts: Parts) -> AsyncIterator[str]:
     language = about.language
+    labels = labels_in(language)
     intro = text(language, "page_intro", site=about.site, date=about.day)
     yield page.page_start(language, text(language, "page_title"), intro)
     for section in about.sections:
@@ -95,10 +97,10 @@ async def _page(about: About, parts: Parts) -> AsyncIterator[str]:
             text(language, f"{kind}_{section}") for kind in ("section", "about")
         )
         yield page.section_start(section, heading, explanation)
-        is_empty = True
+        number = 0
         async for part in parts(section):
             for record in orjson.loads(part):
-                yield page.record(record)
-            is_empty = False
-        yield page.section_end(text(language, "nothing") if is_empty else None)
+                number += 1
+                yield page.record(record, text(language, "entry", number=number), labels)
+        yield page.section_end(None if number else text(language, "nothing"))
     yield page.page_end()

@@ -3,9 +3,20 @@
 Pure: standard library only.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
+
+#: {name of a member: what it is called}; see `labels`.
+Labels = Mapping[str, str]
+
+_NOTHING = (None, {}, [])
+#: Members whose own members are named by the app or its visitors (unless it is a list), or are
+#: consent types; what is ours among them has its label as `<member>.<name>`.
+_NAMED_OTHERWISE = frozenset({"attributes", "forms", "goals", "consents"})
+#: Members that are shown without names: texts as the person saw them.
+_WORDINGS = frozenset({"content"})
+_NAMES_OF_IDENTIFIERS = ("identifiers", "name")
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -17,6 +28,9 @@ dl { display: grid; gap: .25rem 1rem; grid-template-columns: minmax(8rem, 14rem)
 dt { font-weight: 600; overflow-wrap: anywhere; }
 dd { margin: 0; min-width: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 ul { margin: 0; padding-inline-start: 1.25rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { border: 1px solid #8886; padding: .25rem .5rem; text-align: start; vertical-align: top; }
+th, td { overflow-wrap: anywhere; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } }
 """
 
@@ -53,26 +67,78 @@ def page_end() -> str:
     return "</main>\n</body>\n</html>\n"
 
 
-def record(value: Mapping[str, Any]) -> str:
-    """One record of a section."""
-    return f"<article>\n{''.join(_members(value))}</article>\n"
+def record(value: Mapping[str, Any], heading: str, labels: Labels) -> str:
+    """One record of a section.
+
+    labels: what members are called; a name that they lack is shown as it is.
+    """
+    return (
+        f"<article>\n<h3>{escape(heading)}</h3>\n{''.join(_members(value, '', labels))}</article>\n"
+    )
 
 
-def _members(members: Mapping[str, Any]) -> Iterator[str]:
-    yield "<dl>\n"
+def _members(members: Mapping[str, Any], parent: str, labels: Labels) -> Iterator[str]:
+    yield "<dl>"
     for name, value in members.items():
-        if value not in (None, {}, []):
-            yield f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{''.join(_value(value))}</dd>\n"
-    yield "</dl>\n"
+        if value not in _NOTHING:
+            label = _label(name, parent, labels)
+            yield f"<dt>{escape(label)}</dt><dd>{''.join(_value(value, name, labels))}</dd>\n"
+    yield "</dl>"
 
 
-def _value(value: Any) -> Iterator[str]:
+def _value(value: Any, name: str, labels: Labels) -> Iterator[str]:
     if isinstance(value, Mapping):
-        yield from _members(value)
+        is_wording = name in _WORDINGS
+        yield from _list(value.values(), labels) if is_wording else _members(value, name, labels)
     elif isinstance(value, list):
-        yield "<ul>\n"
-        for element in value:
-            yield f"<li>{''.join(_value(element))}</li>\n"
-        yield "</ul>\n"
+        is_table = bool(value) and all(_is_flat(element) for element in value)
+        yield from _table(value, name, labels) if is_table else _list(value, labels)
+    elif isinstance(value, bool):
+        yield escape(labels["yes" if value else "no"])
     else:
         yield escape(str(value))
+
+
+def _list(elements: Iterable[Any], labels: Labels) -> Iterator[str]:
+    yield "<ul>"
+    for element in elements:
+        yield f"<li>{''.join(_value(element, '', labels))}</li>"
+    yield "</ul>"
+
+
+def _table(rows: Sequence[Mapping[str, Any]], name: str, labels: Labels) -> Iterator[str]:
+    """A column for each member that some row has."""
+    columns = dict.fromkeys(
+        column for row in rows for column, value in row.items() if value not in _NOTHING
+    )
+    yield f'<table aria-label="{escape(_label(name, "", labels))}"><thead><tr>'
+    for column in columns:
+        yield f'<th scope="col">{escape(_label(column, "", labels))}</th>'
+    yield "</tr></thead><tbody>"
+    for row in rows:
+        yield "<tr>"
+        for column in columns:
+            yield f"<td>{''.join(_cell(row.get(column), column, name, labels))}</td>"
+        yield "</tr>"
+    yield "</tbody></table>"
+
+
+def _cell(value: Any, column: str, name: str, labels: Labels) -> Iterator[str]:
+    if value in _NOTHING:
+        return
+    if (name, column) == _NAMES_OF_IDENTIFIERS:
+        yield escape(labels.get(value, value))
+    else:
+        yield from _value(value, column, labels)
+
+
+def _is_flat(value: Any) -> bool:
+    return isinstance(value, Mapping) and not any(
+        isinstance(member, Mapping) for member in value.values()
+    )
+
+
+def _label(name: str, parent: str, labels: Labels) -> str:
+    if parent in _NAMED_OTHERWISE:
+        return labels.get(f"{parent}.{name}", name)
+    return labels.get(name, name.replace("_", " "))
