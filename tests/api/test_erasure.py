@@ -143,6 +143,45 @@ async def test_a_mixed_batch_keeps_only_what_is_new(app: App) -> None:
     assert (await app.profile("user_id", "marker-user"))["attributes"] == {"city": "Rome"}
 
 
+async def test_what_cannot_be_told_from_new_is_late_beside_what_is(
+    app: App, database_url: str
+) -> None:
+    await _make_person(app)
+    await _erase(app, BY_EMAIL)
+    # One act of a client: it is as old as the value by which it is recognised.
+    visit = {"name": "visits", "action": "add", "value": 3}
+    removed = {"name": "brands", "action": "list-remove", "value": "other"}
+    old = {"name": "color", "value": "marker-value"}
+    late = {"user_id": "marker-user", "attributes": [old, visit, removed]}
+    assert await app.write(late, Prefer="handling=strict") == (204, "")
+    form = {**PERSON, "form_id": "f", "url": "https://marker-form/", "website_id": app.app_id}
+    answer = await app.service.post("/data/tracker/forms/", json=[{**form, "attributes": [visit]}])
+    assert answer.status == 204
+    assert await app.count("profiles") == 0
+    assert found_in_dump(database_url, MARKERS) == []
+    # Beside something new it is new, and so it is alone.
+    new = {"name": "city", "value": "Rome"}
+    await app.write({"user_id": "marker-user", "attributes": [old, visit, new]})
+    await app.write({"user_id": "marker-user", "attributes": [visit]})
+    profile = await app.profile("user_id", "marker-user")
+    assert profile["attributes"] == {"visits": 6, "city": "Rome"}
+
+
+async def test_a_late_retry_of_a_value_that_a_merge_has_replaced_brings_nothing_back(
+    app: App, database_url: str
+) -> None:
+    old = {"device_id": "marker-device", "attributes": [{"name": "color", "value": "marker-old"}]}
+    await app.write(old)
+    color = [{"name": "color", "value": "marker-value"}]
+    await app.write({"user_id": "marker-user", "attributes": color})
+    await app.write({"user_id": "marker-user", "device_id": "marker-device"})
+    assert (await app.profile("user_id", "marker-user"))["attributes"]["color"] == "marker-value"
+    await _erase(app, BY_USER)
+    assert await app.write(old) == (204, "")
+    assert await app.count("profiles") == 0
+    assert found_in_dump(database_url, (*MARKERS, "marker-old")) == []
+
+
 async def test_visitor_ids_of_an_erased_person_are_blocked_for_a_day(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

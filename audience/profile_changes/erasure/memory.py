@@ -13,6 +13,7 @@ from typing import NamedTuple
 from audience.attributes.value_types import AttributeValue
 from audience.profile_changes.items import Entry, Item
 from audience.profiles.actions import (
+    ADD,
     LIST_REMOVE,
     MAX_VALUE_CHARACTERS,
     normalise_number,
@@ -29,6 +30,7 @@ REMEMBERED_FOR = timedelta(days=7)
 #: Values of one profile that are remembered: 8 bytes each, and a write by the person loads them.
 MAX_REMEMBERED_VALUES = 20_000
 DIGEST_BYTES = 8
+_AGELESS = frozenset({ADD, LIST_REMOVE})
 KEY_BYTES = 32
 
 
@@ -57,13 +59,14 @@ def blocked_until(identifier: Identifier, now: datetime) -> datetime | None:
     return now + VISITOR_IDS_BLOCKED_FOR if is_visitor_id else None
 
 
-def digests_of_profile(hash_key: bytes, profile: Profile) -> set[bytes]:
-    """Digests of the profile's attribute values and forms, at most MAX_REMEMBERED_VALUES."""
+def digests_of_profiles(hash_key: bytes, profiles: Iterable[Profile]) -> set[bytes]:
+    """Digests of the profiles' attribute values and forms, at most MAX_REMEMBERED_VALUES."""
     found: set[bytes] = set()
-    for digest in _digests(hash_key, profile):
-        if len(found) >= MAX_REMEMBERED_VALUES:
-            break
-        found.add(digest)
+    for profile in profiles:
+        for digest in _digests(hash_key, profile):
+            if len(found) >= MAX_REMEMBERED_VALUES:
+                return found
+            found.add(digest)
     return found
 
 
@@ -85,7 +88,8 @@ def without_erased(
 
     A blocked visitor ID is taken out like a placeholder. Of an item that names an erased identifier
     the entries (and the form) are taken out that have a value the erased profile had; one that has
-    nothing else may be a late retry and makes no profile.
+    nothing else may be a late retry and makes no profile. An `add` or `list-remove` does not tell
+    how old it is: beside nothing but what was taken out it is as old as that.
     taken_at: when the items were taken in, if that was long ago (an import): those that name
     somebody erased since then are dropped whole.
     """
@@ -148,8 +152,10 @@ def _without_remembered(item: Item, known: Sequence[Remembrance]) -> Item | None
         _digest(one.hash_key, "form", form.form_id, form.url) in one.value_digests for one in known
     ):
         form = None
-    if not entries and form is None:
-        return None
+    if form is None and all(entry.action in _AGELESS for entry in entries):
+        is_recognised = len(entries) < len(item.entries) or item.form is not None
+        if is_recognised or not entries:
+            return None
     return item._replace(entries=entries, form=form)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import asyncpg
+import orjson
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,15 +22,17 @@ from audience.profile_changes.erasure.memory import (
     KEY_BYTES,
     REMEMBERED_FOR,
     blocked_until,
-    digests_of_profile,
+    digests_of_profiles,
     identifier_hash,
 )
+from audience.profile_changes.persons.operations import BEFORE_ALL_MERGES
+from audience.profile_changes.persons.storage import list_merges_after
 from audience.profiles import storage as profile_storage
 from audience.profiles.attribute_statistics.storage import forget_values
 from audience.profiles.identifiers import Identifier
 from audience.profiles.ledger import storage as ledger
 from audience.profiles.moved_identifiers import storage as moved_identifiers
-from audience.profiles.profile import Profile
+from audience.profiles.profile import Profile, from_record
 from audience.profiles.profile_set import without_identifier
 from audience.server import clock
 from audience.server.database import raw
@@ -40,6 +43,8 @@ _MOVED_AT_ONCE = 50
 #: These are read and written, not only deleted.
 _DOCUMENTS_AT_ONCE = 200
 _FORGOTTEN_AT_ONCE = 100
+#: Merges whose replaced values are remembered: read under the app's lock. Bytes as stored.
+_REMEMBERED_MERGES, _REMEMBERED_BYTES = 100, 1024 * 1024
 
 
 async def lock_profiles(conn: AsyncConnection, app_id: str) -> None:
@@ -175,6 +180,7 @@ async def _remember(
     pending_profile_ids: Sequence[str],
     now: datetime,
 ) -> None:
+    former = await _former_states(conn, app_id, profile) if pending_profile_ids else []
     app_key = await storage.ensure_erasure_key(conn, app_id, secrets.token_bytes(KEY_BYTES))
     erasure_id, hash_key = clock.new_id(), secrets.token_bytes(KEY_BYTES)
     await storage.insert_erasure(
@@ -182,7 +188,7 @@ async def _remember(
         app_id,
         erasure_id,
         hash_key=hash_key,
-        value_digests=digests_of_profile(hash_key, profile),
+        value_digests=digests_of_profiles(hash_key, [profile, *former]),
         pending_profile_ids=pending_profile_ids,
         erased_at=now,
         remembered_until=now + REMEMBERED_FOR,
@@ -192,3 +198,18 @@ async def _remember(
         for identifier in profile.identifiers()
     ]
     await storage.insert_erased_identifiers(conn, app_id, erasure_id, hashes)
+
+
+async def _former_states(conn: asyncpg.Connection, app_id: str, profile: Profile) -> list[Profile]:
+    """What the profile and those it absorbed were before merges, as far as one page of them goes.
+
+    A merge replaces values, and their retry may still come; the ledger is erased with the profile.
+    """
+    limits = (_REMEMBERED_MERGES, _REMEMBERED_BYTES)
+    rows = await list_merges_after(conn, app_id, profile.profile_id, BEFORE_ALL_MERGES, limits)
+    return [
+        from_record(orjson.loads(row[f"{side}_before"]))
+        for row in rows
+        for side in ("survivor", "absorbed")
+        if row[f"is_{side}_own"]
+    ]
