@@ -120,18 +120,10 @@ async def test_a_rectification_is_made_once_although_each_step_is_killed(
     assert len(await office.deliver()) == 1
 
 
-@CUTS
-async def test_an_erasure_leaves_nothing_although_each_step_is_killed(
-    app: App,
-    office: Office,
-    authorized: Authorized,
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    cut: str,
-) -> None:
-    monkeypatch.setattr(receive, "_CHUNK_ROWS", 1)
-    await _make_people(app, office, authorized)
+async def _leave_traces(
+    app: App, office: Office, authorized: Authorized, data_dir: Path
+) -> tuple[str, str]:
+    """An export, a file and mails of Jane's; ids of the neighbour's request and of her erasure."""
     await execute(office, await verified_request(office, "view_data"))
     await office.deliver()
     # A file waits to be applied; mails have been written where there is no mail server.
@@ -147,9 +139,25 @@ async def test_an_erasure_leaves_nothing_although_each_step_is_killed(
         "SELECT request_id::text FROM data_subject_requests WHERE email LIKE 'neighbour@%'"
     )
     request_id = await verified_request(office, "delete_data")
-    (tmp_path / "outbox").mkdir()
+    (data_dir / "outbox").mkdir()
     for row in await app.rows.fetch("SELECT request_id::text FROM data_subject_requests"):
-        (tmp_path / "outbox" / f"{row[0]}.{row[0]}.eml").touch()
+        (data_dir / "outbox" / f"{row[0]}.{row[0]}.eml").touch()
+    return neighbours, request_id
+
+
+@CUTS
+async def test_an_erasure_leaves_nothing_although_each_step_is_killed(
+    app: App,
+    office: Office,
+    authorized: Authorized,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cut: str,
+) -> None:
+    monkeypatch.setattr(receive, "_CHUNK_ROWS", 1)
+    await _make_people(app, office, authorized)
+    neighbours, request_id = await _leave_traces(app, office, authorized, tmp_path)
     announced = await preview(office, request_id)
     assert announced["data_subject_requests"] == 3
     assert (await office.act(request_id, "execute"))[0] == 202

@@ -10,7 +10,7 @@ from typing import Any
 #: {name of a member: what it is called}; see `labels`.
 Labels = Mapping[str, str]
 
-_NOTHING = (None, {}, [])
+_NOTHING: tuple[Any, ...] = (None, {}, [])
 #: Members whose own members are named by the app or its visitors (unless it is a list), or are
 #: consent types; what is ours among them has its label as `<member>.<name>`.
 _NAMED_OTHERWISE = frozenset({"attributes", "forms", "goals", "consents"})
