@@ -42,7 +42,8 @@ _ATTRIBUTES = {
     "score": "numeric",
 }
 
-_VISITOR = """
+#: SQL: the analytics visitor ID of the visitor `n`, as `visitor_of`.
+VISITOR_COLUMN = """
 lpad(to_hex(((n + 1) * 2654435761) % 4294967296), 8, '0')
     || lpad(to_hex(((n + 1) * 2246822519) % 4294967296), 8, '0')
 """
@@ -55,9 +56,9 @@ INSERT INTO profiles (app_id, profile_id, created_at, updated_at, user_id, email
 SELECT $1, ('01990000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, now(), now(),
     'user-' || n, 'visitor.' || n || '@example.org', 'Visitor.' || n || '@example.org',
     ARRAY[{_DEVICE}],
-    CASE WHEN n % 2 = 0 THEN ARRAY[{_VISITOR}]
-        ELSE ARRAY[substr(md5('second' || n), 1, 16), {_VISITOR}] END,
-    {_VISITOR}, now(),
+    CASE WHEN n % 2 = 0 THEN ARRAY[{VISITOR_COLUMN}]
+        ELSE ARRAY[substr(md5('second' || n), 1, 16), {VISITOR_COLUMN}] END,
+    {VISITOR_COLUMN}, now(),
     jsonb_build_object('age', 18 + n % 60, 'city', 'Ulm', 'color', 'green',
         'interests', jsonb_build_array('bikes', 'topic-' || n % 100), 'last_product', 'sku-' || n,
         'newsletter', 'yes', 'plan', 'gold', 'score', n % 1000),

@@ -120,7 +120,7 @@ def _bench(options: argparse.Namespace) -> report.Result:
         result = _measure(options, population, running, url)
         targeted = _measure_audiences(options, folder, url)
         exported = _measure_exports(options, folder, url)
-        person = _measure_persons(options, folder, url, population)
+        person = _measure_persons(options, folder, url)
     decided = _measure_consents(options)
     verdicts = [*result.verdicts, *targeted.verdicts, *exports.judge(exported)]
     verdicts += [*consents.judge(decided), *persons.judge(person)]
@@ -149,15 +149,15 @@ def _measure_exports(options: argparse.Namespace, folder: Path, url: str) -> exp
         return asyncio.run(exports.measure(url, server, credentials, options.rows, rounds, _say))
 
 
-def _measure_persons(
-    options: argparse.Namespace, folder: Path, url: str, population: Population
-) -> persons.Persons:
-    """With a service of its own, beside writes to the apps of the beginning."""
+def _measure_persons(options: argparse.Namespace, folder: Path, url: str) -> persons.Persons:
+    """With a service of its own, in an app of its own."""
     rounds = min(options.rounds, 3)
     person_rows = asyncio.run(persons.fill(url, options.rows, persons.needed(rounds), _say))
-    sizes = (options.rows, person_rows, rounds, max(options.seconds, 10))
+    seconds = max(options.seconds, 10)
     with servers.ours(folder, url, 1) as server:
-        return asyncio.run(persons.measure(url, server, population, sizes, _say))
+        return asyncio.run(
+            persons.measure(url, server, options.rows, person_rows, rounds, seconds, _say)
+        )
 
 
 def _measure_consents(options: argparse.Namespace) -> consents.ConsentFigures:

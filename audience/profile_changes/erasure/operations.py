@@ -7,10 +7,12 @@ Ledger rows of others who held an identifier before (it was split off, or has mo
 identifier and nothing else: some at once, the rest in steps.
 """
 
+import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import chain
 
 import asyncpg
 import orjson
@@ -33,18 +35,20 @@ from audience.profiles.identifiers import Identifier
 from audience.profiles.ledger import storage as ledger
 from audience.profiles.moved_identifiers import storage as moved_identifiers
 from audience.profiles.profile import Profile, from_record
-from audience.profiles.profile_set import without_identifier
+from audience.profiles.profile_set import Merge, without_identifier
 from audience.server import clock
 from audience.server.database import raw
 from audience.server.keys import DATABASE
 
-_MERGES_AT_ONCE = 500
-_MOVED_AT_ONCE = 50
+_MERGES_AT_ONCE = 1_000
+_MOVED_AT_ONCE = 500
 #: These are read and written, not only deleted.
 _DOCUMENTS_AT_ONCE = 200
 _FORGOTTEN_AT_ONCE = 100
 #: Merges whose replaced values are remembered: read under the app's lock. Bytes as stored.
 _REMEMBERED_MERGES, _REMEMBERED_BYTES = 100, 1024 * 1024
+#: After a step the app's writers have its lock for this many times as long.
+_REST = 2.0
 
 
 async def lock_profiles(conn: AsyncConnection, app_id: str) -> None:
@@ -59,7 +63,8 @@ async def count_person_rows(
     connection = await raw(conn)
     profiles = await profile_storage.find_profiles(connection, app_id, identifiers)
     ids = [profile.profile_id for profile in profiles]
-    return await storage.count_rows(connection, app_id, ids)
+    lineages = [await ledger.list_lineage(connection, app_id, one) for one in ids]
+    return await storage.count_rows(connection, app_id, ids, list(chain(*lineages)))
 
 
 async def erase_person(
@@ -119,12 +124,18 @@ async def erase_some_merges(conn: AsyncConnection, app_id: str | None = None) ->
 
 
 async def finish_erasures(app: web.Application) -> bool:
-    """A background step: ledger rows of erased profiles, then erasures to forget."""
-    now = clock.now()
+    """A background step: ledger rows of erased profiles, then erasures to forget.
+
+    After ledger rows the app's writers get twice the time that the step took.
+    """
+    now, loop = clock.now(), asyncio.get_running_loop()
+    started = loop.time()
     async with app[DATABASE].transaction() as conn:
         _, is_more = await erase_some_merges(conn)
-        if is_more:
-            return True
+    if is_more:
+        await asyncio.sleep((loop.time() - started) * _REST)
+        return True
+    async with app[DATABASE].transaction() as conn:
         connection = await raw(conn)
         app_id = await storage.find_forgettable(connection, now)
         if app_id is None:
@@ -142,7 +153,7 @@ async def _erase(
     counts: Counter[str] = Counter()
     for profile in profiles:
         lineage = await ledger.list_lineage(conn, app_id, profile.profile_id)
-        rows = await storage.count_rows(conn, app_id, [profile.profile_id])
+        rows = await storage.count_rows(conn, app_id, [profile.profile_id], lineage)
         await _remember(conn, app_id, profile, lineage if rows["profile_merges"] else [], now)
         await ledger.delete_refusals_of(conn, app_id, lineage)
         # The others follow: nobody can read them. These are few, undone by hand.
@@ -160,16 +171,14 @@ async def _erase(
 
 async def _take_out_moved(conn: asyncpg.Connection, app_id: str) -> None:
     """Take some erased identifiers out of documents of former holders.  Needs the app's lock."""
-    room = _DOCUMENTS_AT_ONCE
-    for moved in await moved_identifiers.list_erased(conn, app_id, _MOVED_AT_ONCE):
-        identifier, former_id = moved
-        merges = await ledger.list_merges_telling_of(conn, app_id, former_id, identifier, room)
-        for merge_id, merge in merges:
-            left = without_identifier(merge, identifier)
-            await ledger.save_merge_documents(conn, app_id, merge_id, left)
-        room -= len(merges)
-        if room == 0:
-            return
+    moved = await moved_identifiers.list_erased(conn, app_id, _MOVED_AT_ONCE)
+    found = await ledger.list_merges_telling_of(conn, app_id, moved, _DOCUMENTS_AT_ONCE)
+    left: dict[str, Merge] = {}
+    for place, merge_id, merge in found:
+        left[merge_id] = without_identifier(left.get(merge_id, merge), moved[place].identifier)
+    await ledger.save_documents_of_merges(conn, app_id, left)
+    # Else there may be more: those found now are not found again.
+    if len(found) < _DOCUMENTS_AT_ONCE:
         await moved_identifiers.delete_moved(conn, app_id, moved)
 
 

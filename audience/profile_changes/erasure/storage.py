@@ -12,7 +12,6 @@ import orjson
 
 from audience.profile_changes.erasure.memory import Remembered, Remembrance, split_digests
 from audience.profiles.identifiers import Identifier
-from audience.profiles.ledger.storage import LINEAGE
 
 #: More erasures of one identifier within a few days are not looked at.
 MAX_ERASURES_OF_IDENTIFIER = 16
@@ -20,24 +19,27 @@ MAX_ERASURES_OF_IDENTIFIER = 16
 # For the statement that loads a batch of writes (`profile_changes/storage.py`): of its app `a` and
 # its identifiers ($2 to $4) what is remembered; null in an app that remembers nothing, which then
 # costs nothing. LATERAL with LIMIT makes the planner look each key up, whatever it believes of the
-# app.
+# app. OFFSET 0: each hash is computed once, not for every row that it may be compared with.
 ERASED_COLUMN = f"""CASE WHEN a.erasure_key IS NOT NULL THEN (
         SELECT json_agg(json_build_array(wanted.identifier_name, wanted.identifier_value,
             encode(e.hash_key, 'hex'), encode(e.value_digests, 'hex'), e.erased_at,
             known.blocked_until))::text
-        FROM unnest($2::uuid[], $3::text[], $4::text[])
-            AS wanted(app_id, identifier_name, identifier_value)
+        FROM (
+            SELECT app_id, identifier_name, identifier_value, sha256(a.erasure_key
+                || convert_to(identifier_name || ':' || identifier_value, 'UTF8')) AS hash
+            FROM unnest($2::uuid[], $3::text[], $4::text[])
+                AS named(app_id, identifier_name, identifier_value)
+            WHERE app_id = a.app_id OFFSET 0
+        ) wanted
         CROSS JOIN LATERAL (
             SELECT i.erasure_id, i.blocked_until FROM erased_identifiers i
-            WHERE i.app_id = wanted.app_id AND i.identifier_hash = sha256(a.erasure_key
-                || convert_to(wanted.identifier_name || ':' || wanted.identifier_value, 'UTF8'))
+            WHERE i.app_id = wanted.app_id AND i.identifier_hash = wanted.hash
             LIMIT {MAX_ERASURES_OF_IDENTIFIER}
         ) known
         CROSS JOIN LATERAL (
             SELECT r.hash_key, r.value_digests, r.erased_at FROM erasures r
             WHERE r.app_id = wanted.app_id AND r.erasure_id = known.erasure_id LIMIT 1
         ) e
-        WHERE wanted.app_id = a.app_id
     ) END"""  # noqa: S608 - the limit is a constant
 
 FIND_REMEMBERED = f"SELECT {ERASED_COLUMN} FROM apps a WHERE a.app_id = $1"  # noqa: S608 - constants
@@ -116,8 +118,9 @@ UPDATE apps SET erasure_key = NULL
 WHERE app_id = $1 AND NOT EXISTS (SELECT FROM erasures WHERE app_id = $1)
 """
 
-# No row is counted twice. LATERAL with a LIMIT, as in LINEAGE.
-COUNT_ROWS = f"""{LINEAGE}
+# No row is counted twice. LATERAL with a LIMIT, as in LINEAGE of the ledger, which $3 comes from.
+COUNT_ROWS = """
+WITH lineage AS (SELECT unnest($3::uuid[]) AS profile_id)
 SELECT
     (SELECT count(*) FROM profiles WHERE app_id = $1 AND profile_id = ANY($2)) AS profiles,
     (SELECT count(*) FROM profile_identifiers WHERE profile_id = ANY($2) AND app_id = $1)
@@ -142,7 +145,7 @@ SELECT
             LIMIT 1000000
         ) went LEFT JOIN lineage own ON own.profile_id = went.survivor_profile_id
         WHERE own.profile_id IS NULL) AS profile_merges
-"""  # noqa: S608 - LINEAGE is a constant
+"""
 
 
 class Pending(NamedTuple):
@@ -284,8 +287,8 @@ async def forget_some(conn: asyncpg.Connection, app_id: str, now: datetime, most
 
 
 async def count_rows(
-    conn: asyncpg.Connection, app_id: str, profile_ids: Sequence[str]
+    conn: asyncpg.Connection, app_id: str, profile_ids: Sequence[str], lineage: Sequence[str]
 ) -> dict[str, int]:
-    """{table: rows of these profiles, and of every profile they absorbed}."""
-    row = await conn.fetchrow(COUNT_ROWS, app_id, list(profile_ids))
+    """{table: rows of these profiles, and of every profile that lives on in them (the lineage)}."""
+    row = await conn.fetchrow(COUNT_ROWS, app_id, list(profile_ids), list(lineage))
     return dict(row)

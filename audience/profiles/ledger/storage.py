@@ -3,7 +3,7 @@
 Whoever writes here holds the app's lock (`profiles/storage.py`, `lock_apps`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,15 +53,24 @@ SET survivor_before = $3::jsonb, absorbed_before = $4::jsonb, identifiers = $5::
 WHERE app_id = $1 AND merge_id = $2
 """
 
-# $3: what a document that holds the identifier contains; $4: the identifier as a pair.
+# part: what a document that holds the identifier contains; pair: the identifier as a pair. LATERAL
+# with a LIMIT makes the planner look each profile up, whatever it believes about the app.
 LIST_MERGES_TELLING_OF = f"""
-SELECT {_MERGE_COLUMNS} FROM (
-    SELECT * FROM profile_merges WHERE survivor_profile_id = $2 AND app_id = $1
+SELECT wanted.place, {_MERGE_COLUMNS}
+FROM unnest($2::uuid[], $3::text[], $4::text[]) WITH ORDINALITY
+    AS wanted(profile_id, part, pair, place)
+CROSS JOIN LATERAL (
+    (SELECT * FROM profile_merges s
+        WHERE s.survivor_profile_id = wanted.profile_id AND s.app_id = $1 LIMIT 1000000)
     UNION ALL
-    SELECT * FROM profile_merges WHERE absorbed_profile_id = $2 AND app_id = $1
+    (SELECT * FROM profile_merges a
+        WHERE a.absorbed_profile_id = wanted.profile_id AND a.app_id = $1 LIMIT 1000000)
 ) named
-WHERE survivor_before @> $3::jsonb OR absorbed_before @> $3::jsonb
-    OR EXISTS (SELECT FROM jsonb_array_elements(identifiers) AS pair WHERE pair = $4::jsonb)
+WHERE survivor_before @> wanted.part::jsonb OR absorbed_before @> wanted.part::jsonb
+    OR EXISTS (
+        SELECT FROM jsonb_array_elements(identifiers) AS named_by
+        WHERE named_by = wanted.pair::jsonb
+    )
 LIMIT $5
 """  # noqa: S608 - the column list is a constant
 
@@ -171,20 +180,42 @@ async def save_merge_documents(
     conn: asyncpg.Connection, app_id: str, merge_id: str, merge: Merge
 ) -> None:
     """Replace the documents and identifiers of a ledger row (an earlier merge was undone)."""
-    before, absorbed = _record(merge.survivor_before), _record(merge.absorbed_before)
-    identifiers = _pairs(merge.identifiers)
-    await conn.execute(SAVE_MERGE_DOCUMENTS, app_id, merge_id, before, absorbed, identifiers)
+    await save_documents_of_merges(conn, app_id, {merge_id: merge})
+
+
+async def save_documents_of_merges(
+    conn: asyncpg.Connection, app_id: str, merges: Mapping[str, Merge]
+) -> None:
+    """As `save_merge_documents`, of many in one round trip.  merges: {merge_id: merge}."""
+    rows = [
+        (
+            app_id,
+            merge_id,
+            _record(one.survivor_before),
+            _record(one.absorbed_before),
+            _pairs(one.identifiers),
+        )
+        for merge_id, one in merges.items()
+    ]
+    await conn.executemany(SAVE_MERGE_DOCUMENTS, rows)
 
 
 async def list_merges_telling_of(
-    conn: asyncpg.Connection, app_id: str, profile_id: str, identifier: Identifier, most: int
-) -> list[tuple[str, Merge]]:
-    """(merge_id, merge) of up to `most` merges of the profile in which the identifier is found."""
-    name, value = identifier
-    member = {f"{name}s": [value]} if name in _LISTED else {name: value}
-    part, pair = orjson.dumps(member).decode(), orjson.dumps([name, value]).decode()
-    rows = await conn.fetch(LIST_MERGES_TELLING_OF, app_id, profile_id, part, pair, most)
-    return [(str(row["merge_id"]), _merge(row)) for row in rows]
+    conn: asyncpg.Connection, app_id: str, held: Sequence[tuple[Identifier, str]], most: int
+) -> list[tuple[int, str, Merge]]:
+    """(place, merge_id, merge) where a merge of the profile `held[place]` tells of its identifier.
+
+    held: (identifier, profile_id). A merge is found for every place that it tells of; up to `most`
+    are found in all.
+    """
+    parts, pairs = [], []
+    for (name, value), _ in held:
+        member = {f"{name}s": [value]} if name in _LISTED else {name: value}
+        parts.append(orjson.dumps(member).decode())
+        pairs.append(orjson.dumps([name, value]).decode())
+    ids = [profile_id for _, profile_id in held]
+    rows = await conn.fetch(LIST_MERGES_TELLING_OF, app_id, ids, parts, pairs, most)
+    return [(row["place"] - 1, str(row["merge_id"]), _merge(row)) for row in rows]
 
 
 async def resolve_profile_id(conn: asyncpg.Connection, app_id: str, profile_id: str) -> str | None:

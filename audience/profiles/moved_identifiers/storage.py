@@ -118,9 +118,10 @@ async def list_erased(conn: asyncpg.Connection, app_id: str, most: int) -> list[
     ]
 
 
-async def delete_moved(conn: asyncpg.Connection, app_id: str, moved: Moved) -> None:
-    """Forget that the identifier has left the profile."""
-    await conn.execute(DELETE_MOVED, app_id, *moved.identifier, moved.former_profile_id)
+async def delete_moved(conn: asyncpg.Connection, app_id: str, moved: Collection[Moved]) -> None:
+    """Forget that the identifiers have left the profiles."""
+    rows = [(app_id, *one.identifier, one.former_profile_id) for one in moved]
+    await conn.executemany(DELETE_MOVED, rows)
 
 
 async def delete_moved_from(

@@ -29,7 +29,7 @@ from consent.decisions.persons.operations import (
     lock_consents,
 )
 
-_VISITORS_AT_ONCE = 500
+_VISITORS_AT_ONCE = 1_000
 _PARTS_AT_ONCE = 500
 _REQUESTS_AT_ONCE = 20
 
@@ -61,7 +61,7 @@ async def erase_person(work: Work) -> Progress:
 
 
 async def erase_consents(work: Work) -> Progress:
-    """Keys and current states of up to 500 consent visitors; their decisions become anonymous."""
+    """Keys and current states of up to 1,000 consent visitors; their decisions become anonymous."""
     left = work.cursor["visitor_ids"]
     analytics_ids = work.cursor.get("analytics_ids", [])
     if not left:
@@ -76,7 +76,7 @@ async def erase_consents(work: Work) -> Progress:
 
 
 async def erase_merges(work: Work) -> Progress:
-    """Up to 500 rows of the merge ledger."""
+    """Up to 1,000 rows of the merge ledger."""
     # Counted with the profiles: the audience manager's own job may be quicker.
     _, is_more = await public.erase_some_merges(work.conn, work.app_id)
     return Progress(is_phase_done=not is_more, cursor={})
