@@ -297,6 +297,40 @@ async def test_the_former_holder_s_deletion_forgets_what_had_left(
     assert await app.count("moved_identifiers") == 0
 
 
+async def test_a_profile_that_is_deleted_by_hand_is_in_nobody_s_merges(
+    app: App, authorized: Authorized, database_url: str
+) -> None:
+    profile_id = await _merged(app)
+    await _split(app, authorized, profile_id)
+    assert await app.count("moved_identifiers") == 2
+    split_off = (await app.profile("device_id", DEVICE))["id"]
+    url = f"/api/audiences/v1/profiles/{split_off}/?website_id={app.app_id}"
+    assert (await authorized.delete(url))[0] == 204
+    # Nothing is left to be done: nothing is remembered of it that could keep it from coming back.
+    await _assert_clean(app, database_url)
+    assert (await _undo(app, authorized))[0] == 409
+    jane = await app.profile("user_id", "jane")
+    assert (jane["id"], jane["device_ids"]) == (profile_id, ["jane-phone"])
+    await _assert_clean(app, database_url)
+
+
+async def test_many_documents_of_a_profile_that_is_deleted_by_hand(
+    app: App, authorized: Authorized, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "_DOCUMENTS_AT_ONCE", 2)
+    await app.write({"user_id": "jane", **HELD})
+    for number in range(5):
+        await app.write({"device_id": f"phone-{number}"})
+        await app.write({"user_id": "jane", "device_id": f"phone-{number}"})
+    await app.write({"user_id": "bob", "device_id": DEVICE})
+    await app.write({"user_id": "bob", "analytics_visitor_id": VISITOR})
+    bob = (await app.profile("user_id", "bob"))["id"]
+    url = f"/api/audiences/v1/profiles/{bob}/?website_id={app.app_id}"
+    assert (await authorized.delete(url))[0] == 204
+    await _assert_clean(app, database_url, *MARKERS, "bob")
+    assert await app.count("profile_merges") == 5
+
+
 async def test_nothing_is_noted_of_profiles_without_a_merge(app: App) -> None:
     await app.write({"user_id": "jane", **HELD})
     await app.write({"user_id": "bob", "device_id": DEVICE})

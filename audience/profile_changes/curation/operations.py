@@ -6,6 +6,7 @@ from datetime import datetime
 import asyncpg
 
 from audience.errors import Conflict, NotFound
+from audience.profile_changes.erasure.operations import take_out_moved
 from audience.profile_changes.save import save_changes
 from audience.profiles import storage as profile_storage
 from audience.profiles.attribute_statistics.storage import forget_values
@@ -18,7 +19,7 @@ from audience.profiles.merge import (
     merge_into,
     why_not_by_hand,
 )
-from audience.profiles.moved_identifiers.storage import delete_moved_from
+from audience.profiles.moved_identifiers import storage as moved_identifiers
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
 from audience.profiles.split import split_profile
@@ -87,19 +88,26 @@ async def delete_profile_by_id(conn: asyncpg.Connection, app_id: str, profile_id
     """The id of the profile that is gone now, with everything that told of it.
 
     Its identifiers, memberships and refused merges go along, and the ledger rows of every merge it
-    or a profile it had absorbed took part in: they hold whole documents.  An absorbed profile's id
-    stands for its survivor.  The caller opens the transaction.  Errors: NotFound.
+    or a profile it had absorbed took part in: they hold whole documents.  Ledger rows of others who
+    held an identifier before lose it, all at once: no digest keeps it from coming back later.  An
+    absorbed profile's id stands for its survivor.  The caller opens the transaction.  Errors:
+    NotFound.
     """
     await profile_storage.lock_apps(conn, [app_id])
     profile_id = await resolve(conn, app_id, profile_id)
-    for profile in await profile_storage.get_profiles(conn, app_id, [profile_id]):
+    profiles = await profile_storage.get_profiles(conn, app_id, [profile_id])
+    for profile in profiles:
         values = {"attributes": profile.attributes, "analytics": profile.analytics}
         await forget_values(conn, app_id, values, profile.updated_at)
     lineage = await ledger.list_lineage(conn, app_id, profile_id)
     await ledger.delete_merges_of(conn, app_id, lineage)
-    await delete_moved_from(conn, app_id, lineage)
+    await moved_identifiers.delete_moved_from(conn, app_id, lineage)
     await ledger.delete_refusals_of(conn, app_id, lineage)
     await profile_storage.delete_profiles(conn, app_id, [profile_id])
+    for profile in profiles:
+        await moved_identifiers.mark_erased(conn, app_id, profile.identifiers())
+    while await take_out_moved(conn, app_id):
+        pass
     return profile_id
 
 

@@ -110,7 +110,7 @@ async def erase_some_merges(conn: AsyncConnection, app_id: str | None = None) ->
         # Undoing a merge writes the same documents. Who finds nothing left must also have waited
         # for another one who is at it.
         await profile_storage.lock_apps(connection, [cleaned])
-        await _take_out_moved(connection, cleaned)
+        await take_out_moved(connection, cleaned)
         return 0, True
     pending = await storage.find_pending(connection, app_id)
     if pending is None:
@@ -165,12 +165,15 @@ async def _erase(
         await moved_identifiers.mark_erased(conn, app_id, profile.identifiers())
         counts.update(rows)
     if profiles:
-        await _take_out_moved(conn, app_id)
+        await take_out_moved(conn, app_id)
     return dict(counts)
 
 
-async def _take_out_moved(conn: asyncpg.Connection, app_id: str) -> None:
-    """Take some erased identifiers out of documents of former holders.  Needs the app's lock."""
+async def take_out_moved(conn: asyncpg.Connection, app_id: str) -> bool:
+    """Take some erased identifiers out of documents of former holders; False when none is left.
+
+    One bounded step.  Needs the app's lock.
+    """
     moved = await moved_identifiers.list_erased(conn, app_id, _MOVED_AT_ONCE)
     found = await ledger.list_merges_telling_of(conn, app_id, moved, _DOCUMENTS_AT_ONCE)
     left: dict[str, Merge] = {}
@@ -180,6 +183,7 @@ async def _take_out_moved(conn: asyncpg.Connection, app_id: str) -> None:
     # Else there may be more: those found now are not found again.
     if len(found) < _DOCUMENTS_AT_ONCE:
         await moved_identifiers.delete_moved(conn, app_id, moved)
+    return bool(moved)
 
 
 async def _remember(
