@@ -27,7 +27,7 @@ _FIRST_PAUSE_SECONDS = 10
 _LONGEST_PAUSE_SECONDS = 3600
 _PARTS_AT_ONCE = 500
 #: After a step of an erasure the app's writers have its locks for this many times as long.
-_REST = 2.0
+_REST = 4.0
 
 
 async def execute_some(app: web.Application) -> bool:
@@ -43,7 +43,7 @@ async def execute_step(
     outbox: the folder of mails that are files, from which an erasure takes the person's.
     The execution as it is now; None when there was nothing to do. One that can't be done goes back
     to the team; one that failed otherwise is tried again after a pause, the others go on. After a
-    step of an erasure the app's writers get twice the time that it took.
+    step of an erasure the app's writers get four times as long as it took.
     """
     now, loop = clock.now(), asyncio.get_running_loop()
     started = loop.time()
