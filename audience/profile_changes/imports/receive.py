@@ -60,10 +60,7 @@ async def receive_import(
     manager. A row that is wrong is no error: it is counted, and what is wrong with it is told.
     """
     if not wanted.is_dry_run:
-        unfinished = await storage.count_unfinished(conn, wanted.app_id)
-        if unfinished >= MAX_UNFINISHED_IMPORTS:
-            message = f"{unfinished} imports of this app are not done yet, wait for one"
-            raise Conflict(message, code="too_many_imports")
+        await _check_room(conn, wanted.app_id, MAX_UNFINISHED_IMPORTS - 1)
     receiver = _Receiver(conn, wanted, now)
     records = CsvRecords()
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
@@ -78,6 +75,13 @@ async def receive_import(
     for cells in (*records.feed(_decoded(decoder, b"", is_last=True)), *records.finish()):
         await receiver.take(cells)
     return await receiver.finish()
+
+
+async def _check_room(conn: asyncpg.Connection, app_id: str, most: int) -> None:
+    unfinished = await storage.count_unfinished(conn, app_id)
+    if unfinished > most:
+        message = f"{MAX_UNFINISHED_IMPORTS} imports of this app are not done yet, wait for one"
+        raise Conflict(message, code="too_many_imports")
 
 
 def _decoded(decoder: codecs.IncrementalDecoder, piece: bytes, *, is_last: bool = False) -> str:
@@ -133,6 +137,9 @@ class _Receiver:
         found = self._received
         if found.import_id is not None:
             key = (self._wanted.app_id, found.import_id)
+            # Others may have arrived meanwhile; from here to the commit none does. This one counts.
+            await storage.lock_imports(self._conn, self._wanted.app_id)
+            await _check_room(self._conn, self._wanted.app_id, MAX_UNFINISHED_IMPORTS)
             counts = (found.row_count, found.refused_count, found.error_count)
             await storage.save_received(self._conn, key, counts, found.errors)
         return found

@@ -18,6 +18,8 @@ COUNT_UNFINISHED = """
 SELECT count(*) FROM profile_imports WHERE app_id = $1 AND finished_at IS NULL
 """
 
+LOCK_IMPORTS = "SELECT pg_advisory_xact_lock(hashtextextended('imports of ' || $1::text, 0))"
+
 INSERT_IMPORT = """
 INSERT INTO profile_imports (app_id, import_id, author, row_count, created_at)
 VALUES ($1, $2, $3, 0, $4)
@@ -131,6 +133,11 @@ async def count_unfinished(conn: asyncpg.Connection, app_id: str) -> int:
     """How many imports of the app are not done yet."""
     count: int = await conn.fetchval(COUNT_UNFINISHED, app_id)
     return count
+
+
+async def lock_imports(conn: asyncpg.Connection, app_id: str) -> None:
+    """Wait until this transaction is the only one that ends the arrival of a file of the app."""
+    await conn.execute(LOCK_IMPORTS, app_id)
 
 
 async def insert_import(
