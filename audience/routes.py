@@ -12,6 +12,7 @@ from audience.apps.tokens import handlers as tokens
 from audience.attributes.catalogue import handlers as attributes
 from audience.audiences import handlers as audiences
 from audience.audiences.catalogue import handlers as catalogue
+from audience.audiences.definition_schema import definition_schemas
 from audience.audiences.insight import handlers as insight
 from audience.audiences.upkeep.jobs import JOBS as AUDIENCE_JOBS
 from audience.permissions import PERMISSIONS
@@ -75,6 +76,9 @@ AUTH_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/auth/token", tokens.create_token),
     ("GET", "/auth/jwks.json", tokens.show_public_keys),
 )
+
+#: {name: JSON schema} of what the API takes besides the schemas of its handlers.
+SCHEMAS = definition_schemas()
 
 #: Describe the API; need no token.
 DOCUMENTATION_ROUTES: tuple[tuple[str, str, Handler], ...] = (

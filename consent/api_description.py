@@ -38,6 +38,7 @@ def api_description(root_path: str) -> Callable[[], dict[str, Any]]:
         return build_openapi(
             all_routes(),
             {**audience_permissions.PERMISSIONS, **permissions.PERMISSIONS},
+            schemas=audience_routes.SCHEMAS,
             version=version("audience-consent"),
             server_url=root_path,
         )

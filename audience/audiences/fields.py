@@ -92,6 +92,11 @@ def find_field(field_type: str, name: str) -> Field | None:
     return Field(field_type, members[name], field_type, (name,))
 
 
+def has_fixed_names(field_type: str) -> bool:
+    """Whether a field type has only the names of `expected_names`."""
+    return field_type in _MEMBERS
+
+
 def expected_names(field_type: str) -> str:
     """The names a field type has, for messages."""
     members = ", ".join(_MEMBERS[field_type])

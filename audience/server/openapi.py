@@ -56,12 +56,14 @@ def build_openapi(
     routes: Iterable[tuple[str, str, Callable[..., Any]]],
     permissions: Mapping[str, str],
     *,
+    schemas: Mapping[str, dict[str, Any]],
     version: str,
     server_url: str,
 ) -> dict[str, Any]:
     """The OpenAPI 3 document of the routes: (method, path, handler).
 
-    permissions: {handler's name: scope}; handlers without one need no token.
+    permissions: {handler's name: scope}; handlers without one need no token.  schemas: {name:
+    JSON schema} that fields refer to as `#/components/schemas/<name>`.
     """
     spec = APISpec(
         title="audience-consent",
@@ -74,6 +76,8 @@ def build_openapi(
     spec.components.security_scheme(
         "token", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     )
+    for name, schema in schemas.items():
+        spec.components.schema(name, schema)
     uses: Counter[str] = Counter()
     for method, path, handler in routes:
         operation = _operation(path, handler, permissions.get(handler.__name__))

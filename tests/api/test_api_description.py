@@ -3,15 +3,29 @@
 import re
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from audience.audiences.definition import parse_definition
+from audience.audiences.operators import OPERATORS
+from audience.audiences.patterns import compile_pattern
 from consent.api_description import all_routes
+from tests.conftest import load_cases
+from tests.unit.test_definition import REFUSED
 
 Client = TestClient[Any, Any]
 #: Not for clients: health, metrics, what SDKs send by the way.
 _NO_API = ("/healthz", "/readyz", "/metrics", "/ppms.php", "/piwik.php")
+#: Refused for what a schema can't say.
+_NOT_IN_THE_DESCRIPTION = {
+    *("too deep", "too many"),
+    *("NUL in a name", "half a pair in a name", "NUL", "half a pair"),
+    *("profile name", "visit", "form", "form id", "goal", "audience"),
+    *("selector of an audience", "none exists", "count of text", "boolean"),
+    *("pattern", "look-ahead", "huge pattern", "range order", "no time", "no such day"),
+}
 _API = ("/api/", "/auth/", "/audiences/", "/consent/", "/opendsr/")
 
 
@@ -78,6 +92,27 @@ async def test_references_lead_somewhere(service: Client) -> None:
     document = await _document(service)
     for reference in set(re.findall(r"#/components/schemas/([A-Za-z0-9_-]+)", str(document))):
         assert reference in document["components"]["schemas"]
+
+
+def _definitions(document: dict[str, Any]) -> Any:
+    """Checks definitions against the description, as a client would."""
+    attributes = document["components"]["schemas"]["AudienceWrite"]["properties"]["definition"]
+    return jsonschema_rs.Draft4Validator({**attributes, "components": document["components"]})
+
+
+async def test_every_definition_that_is_taken_fits_its_description(service: Client) -> None:
+    check = _definitions(await _document(service))
+    operators = set()
+    for row in load_cases("rules"):
+        raw = row.values[0]["definition"]
+        assert check.is_valid(raw), raw
+        operators |= {leaf.operator for leaf in parse_definition(raw, compile_pattern).leaves()}
+    assert operators == OPERATORS
+
+
+async def test_definitions_that_are_refused_do_not_fit_their_description(service: Client) -> None:
+    check = _definitions(await _document(service))
+    assert {name for name, raw, *_ in REFUSED if check.is_valid(raw)} == _NOT_IN_THE_DESCRIPTION
 
 
 async def test_page_shows_every_operation_without_outside_resources(service: Client) -> None:

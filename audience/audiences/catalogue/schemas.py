@@ -7,6 +7,7 @@ from audience.audiences.catalogue.audience import (
     MAX_DURATION_DAYS,
     MAX_NAME_CHARACTERS,
 )
+from audience.audiences.definition_schema import definition_reference
 from audience.server.schema_fields import PageQuery, QueryBoolean, UuidText, text_field
 
 _ORDERS = ("name", "count", "created_at", "updated_at")
@@ -44,13 +45,7 @@ class AudienceWrite(Schema):
 
     name = text_field(MAX_NAME_CHARACTERS, required=True)
     description = text_field(MAX_DESCRIPTION_CHARACTERS, shortest=0, load_default="")
-    definition = fields.Raw(
-        required=True,
-        metadata={
-            "type": "object",
-            "description": "A tree of groups and conditions, at most 6 levels and 50 conditions.",
-        },
-    )
+    definition = fields.Raw(required=True, metadata=definition_reference("Who is a member."))
     membership_duration_days = fields.Integer(
         strict=True,
         allow_none=True,
@@ -84,7 +79,7 @@ class AudienceAnswer(AudienceListed):
     """An audience with everything about it."""
 
     description = fields.String()
-    definition = fields.Raw(metadata={"type": "object"})
+    definition = fields.Raw(metadata=definition_reference("As it was written."))
     membership_duration_days = fields.Integer(allow_none=True)
     version = fields.Integer(metadata={"description": "Grows when definition or duration change."})
     created_at = fields.String()

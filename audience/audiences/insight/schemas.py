@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
+from audience.audiences.definition_schema import definition_reference
 from audience.profiles.identifiers import IDENTIFIER_NAMES, MAX_IDENTIFIER_CHARACTERS
 from audience.server.schema_fields import text_field
 
@@ -9,7 +10,7 @@ from audience.server.schema_fields import text_field
 class PreviewBody(Schema):
     """A definition to try out."""
 
-    definition = fields.Raw(required=True, metadata={"type": "object"})
+    definition = fields.Raw(required=True, metadata=definition_reference("Who would be a member."))
 
 
 class PreviewAnswer(Schema):
