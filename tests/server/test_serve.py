@@ -120,23 +120,20 @@ async def test_every_command_works_with_and_without_the_service(tmp_path: Path) 
 
 
 def _check_credentials(data_dir: Path) -> None:
-    made = _command(
-        data_dir,
-        "credentials",
-        "create",
-        "--name",
-        "Reports",
-        "--scope",
-        "read",
-        "--scope",
-        "privacy",
-    )
+    create = ["credentials", "create", "--name", "Reports"]
+    other = _command(data_dir, *create, "--organization", "agency")
+    assert other.returncode == 0, other.stderr
+    newest = json.loads(_command(data_dir, "credentials", "list").stdout.splitlines()[-1])
+    assert newest["client_id"] == json.loads(other.stdout)["client_id"]
+    assert (newest["organization"], newest["scopes"]) == ("agency", ["read"])
+    made = _command(data_dir, *create, "--scope", "read", "--scope", "privacy")
     assert made.returncode == 0, made.stderr
     document = json.loads(made.stdout)
     assert document.keys() == {"client_id", "client_secret"}
     newest = json.loads(_command(data_dir, "credentials", "list").stdout.splitlines()[-1])
     assert newest["client_id"] == document["client_id"]
     assert (newest["scopes"], newest["revoked_at"]) == (["privacy", "read"], None)
+    assert newest["organization"] == "default"
     assert document["client_secret"] not in json.dumps(newest)
     assert _command(data_dir, "keys", "rotate").returncode == 0
     assert _command(data_dir, "credentials", "revoke", document["client_id"]).returncode == 0
