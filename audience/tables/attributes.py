@@ -56,7 +56,9 @@ attribute_statistics = Table(
 
 # One row is when an app's attributes were last counted, over how many profiles, and how long that
 # took, which says when it is worth to be done again. forgotten_count: profiles whose values were
-# forgotten, ever; a count that it grew under leaves out what may be theirs. Deleted with the app.
+# forgotten, ever; a count that it grew under leaves out what may be theirs. unknown_count: those of
+# them since the last count of which it is not known what they were counted with. Deleted with the
+# app.
 attribute_counts = Table(
     "attribute_counts",
     metadata,
@@ -65,6 +67,7 @@ attribute_counts = Table(
     moment("refreshed_at", nullable=True),
     moment("due_at", nullable=True),
     Column("forgotten_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("unknown_count", BigInteger, nullable=False, server_default=text("0")),
     Index("ix__attribute_counts__due_at", "due_at"),
 )
 

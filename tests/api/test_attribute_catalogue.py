@@ -347,6 +347,51 @@ async def test_statistics_forget_a_value_with_the_last_person_who_had_it(
     assert await _common_names(app, authorized) == [{"value": "other", "count": 1}]
 
 
+async def test_statistics_forget_what_two_erased_persons_had_when_they_were_counted(
+    app: App, authorized: Authorized, database: Database
+) -> None:
+    await app.write(*[_item(user_id, name="secret-name") for user_id in "ab"])
+    await app.write(*[_item(user_id, name="often") for user_id in "cde"], _item("f", name="rare"))
+    await _count(app)
+    await app.write(_item("a", name="harmless"))
+    await _erase(database, app, "a")
+    # Of a nobody knows any more what it was counted with: so nothing that one alone has is shown.
+    shown = [{"value": "often", "count": 3}, {"value": "secret-name", "count": 2}]
+    assert await _common_names(app, authorized) == shown
+    await app.write(_item("b", name="harmless"))
+    await _erase(database, app, "b")
+    assert await _common_names(app, authorized) == [{"value": "often", "count": 3}]
+
+
+@pytest.mark.parametrize("has_changed", [False, True])
+async def test_statistics_forget_what_persons_erased_during_and_after_a_count_had(
+    app: App,
+    authorized: Authorized,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    has_changed: bool,
+) -> None:
+    await app.write(*[_item(user_id, name="secret-name") for user_id in "ab"])
+    await app.write(*[_item(user_id, name="often") for user_id in "cde"])
+    count = storage.count_attributes
+
+    async def count_then_erase(
+        conn: asyncpg.Connection, app_id: str, most_common: int
+    ) -> storage.Counted:
+        counted = await count(conn, app_id, most_common)
+        if app_id == app.app_id:
+            await _erase(database, app, "a")
+        return counted
+
+    monkeypatch.setattr(storage, "count_attributes", count_then_erase)
+    await _count(app)
+    if has_changed:
+        await app.write(_item("b", name="harmless"))
+    await _erase(database, app, "b")
+    assert await _common_names(app, authorized) == [{"value": "often", "count": 3}]
+
+
 async def test_erasing_before_the_first_count_is_no_count(
     app: App, authorized: Authorized, database: Database
 ) -> None:

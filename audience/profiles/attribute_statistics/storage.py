@@ -70,27 +70,33 @@ SAVE_COUNT = """
 INSERT INTO attribute_counts (app_id, profile_count, refreshed_at, due_at)
 VALUES ($1, $2, $3, $4)
 ON CONFLICT (app_id) DO UPDATE SET profile_count = excluded.profile_count,
-    refreshed_at = excluded.refreshed_at, due_at = excluded.due_at
+    refreshed_at = excluded.refreshed_at, due_at = excluded.due_at,
+    unknown_count = attribute_counts.forgotten_count - $5
 RETURNING forgotten_count
 """
 
 NOTE_FORGOTTEN = """
 INSERT INTO attribute_counts (app_id, forgotten_count) VALUES ($1, 1)
-ON CONFLICT (app_id) DO UPDATE SET forgotten_count = attribute_counts.forgotten_count + 1
-RETURNING refreshed_at
+ON CONFLICT (app_id) DO UPDATE SET forgotten_count = attribute_counts.forgotten_count + 1,
+    unknown_count = attribute_counts.unknown_count
+        + coalesce(attribute_counts.refreshed_at < $2, false)::int
+RETURNING refreshed_at, unknown_count
 """
 
-# A value that one profile alone has tells of that profile. $3: so does any that one alone has.
+# A value that nobody has any more is not shown. $3: so many profiles that are forgotten, this one
+# apart, may be counted with any value; $4: this one may be too, and with what it has now.
 FORGET_VALUES = """
 UPDATE attribute_statistics s SET most_common = (
     SELECT coalesce(jsonb_agg(jsonb_set(kept.entry, '{count}', to_jsonb(now_has.uses))
         ORDER BY now_has.uses DESC, kept.position), '[]')
     FROM jsonb_array_elements(s.most_common) WITH ORDINALITY AS kept(entry, position)
     CROSS JOIN LATERAL (
-        SELECT (kept.entry ->> 'count')::bigint
-            - (coalesce(gone.value @> (kept.entry -> 'value'), false))::int AS uses
+        SELECT coalesce(gone.value @> (kept.entry -> 'value'), false) AS is_held
+    ) by_it
+    CROSS JOIN LATERAL (
+        SELECT (kept.entry ->> 'count')::bigint - by_it.is_held::int AS uses
     ) now_has
-    WHERE now_has.uses > 0 AND NOT ($3 AND kept.entry -> 'count' = '1')
+    WHERE now_has.uses > $3::bigint + ($4::boolean AND NOT by_it.is_held)::int
 )
 FROM attribute_statistics counted
 LEFT JOIN (
@@ -99,7 +105,10 @@ LEFT JOIN (
     CROSS JOIN LATERAL jsonb_each(types.fields) AS held(name, value)
 ) gone ON gone.field_type = counted.field_type AND gone.name = counted.attribute_name
 WHERE counted.app_id = $1
-    AND (gone.name IS NOT NULL OR ($3 AND counted.most_common @> '[{"count": 1}]'))
+    AND (gone.name IS NOT NULL OR ($4 AND EXISTS (
+        SELECT FROM jsonb_array_elements(counted.most_common) AS one(entry)
+        WHERE (one.entry ->> 'count')::bigint <= $3 + 1
+    )))
     AND s.app_id = counted.app_id AND s.field_type = counted.field_type
     AND s.attribute_name = counted.attribute_name
 """
@@ -144,7 +153,9 @@ async def save_statistics(
     Of n profiles that were forgotten since the count began, no value is saved that fewer than n + 1
     profiles had: each of the others is still somebody's. Whoever forgets waits for the commit.
     """
-    forgotten: int = await conn.fetchval(SAVE_COUNT, app_id, counted.profile_count, now, due_at)
+    forgotten: int = await conn.fetchval(
+        SAVE_COUNT, app_id, counted.profile_count, now, due_at, counted.forgotten_count
+    )
     rows = _without_rare(counted.rows, forgotten - counted.forgotten_count)
     await conn.execute(DELETE_STATISTICS, app_id)
     await conn.execute(INSERT_STATISTICS, app_id, *[[row[i] for row in rows] for i in range(5)])
@@ -156,16 +167,19 @@ async def forget_values(
     values: Mapping[str, Mapping[str, Any]],
     changed_at: datetime,
 ) -> None:
-    """Take values of a profile that is deleted out of the statistics, where it alone had them.
+    """Take values of a profile that is deleted out of the statistics, where nobody else has them.
 
     values: {field_type: {attribute_name: value}}.  changed_at: when the profile last changed; if
-    that was after the last count, its older values may have been counted: then no value is kept
-    that one profile alone had. Numbers of profiles and of values follow with the next count.
+    that was after the last count, its older values may have been counted. Of n such profiles no
+    value is kept that at most n are counted with: it may be theirs alone. Numbers of profiles and
+    of values follow with the next count.
     """
-    refreshed_at = await conn.fetchval(NOTE_FORGOTTEN, app_id)
+    refreshed_at, unknown = await conn.fetchrow(NOTE_FORGOTTEN, app_id, changed_at)
     if refreshed_at is not None:
         document = orjson.dumps(values).decode()
-        await conn.execute(FORGET_VALUES, app_id, document, changed_at > refreshed_at)
+        is_unknown = changed_at > refreshed_at
+        others = unknown - is_unknown
+        await conn.execute(FORGET_VALUES, app_id, document, others, is_unknown)
 
 
 def _without_rare(
