@@ -46,8 +46,8 @@ _BROWSERS_OF_A_PERSON = 100
 _VISITORS_OF_A_PERSON = 3000
 _DECISIONS_OF_A_PERSON = 6000
 _FINDS = 30
-#: More than are erased while wrk runs once.
-_PERSONS_OF_A_ROUND = 40
+#: More than are erased while wrk runs.
+_PERSONS_A_SECOND = 2
 #: So that the next one is waiting when one is done: the job never pauses.
 _ORDERED_AT_ONCE = 2
 _MOST_FIND_MILLISECONDS = 50
@@ -82,9 +82,9 @@ class Persons:
     export_bytes: int
 
 
-def needed(rounds: int) -> int:
-    """How many persons so many rounds take: one is exported, the others are erased."""
-    return 1 + rounds * _PERSONS_OF_A_ROUND
+def needed(rounds: int, seconds: int) -> int:
+    """How many persons so many rounds take: one is exported, the others may be erased."""
+    return 1 + rounds * seconds * _PERSONS_A_SECOND
 
 
 async def fill(url: str, rows: int, persons: int, say: Callable[[str], None]) -> tuple[int, int]:
@@ -134,8 +134,7 @@ async def measure(
         alone, beside, erasures = [], [], []
         for number in range(rounds):
             alone.append((await _write(server, rows, seconds, number))[0])
-            first = 1 + number * _PERSONS_OF_A_ROUND
-            order = range(first, first + _PERSONS_OF_A_ROUND)
+            order = range(needed(number, seconds), needed(number + 1, seconds))
             rate, took = await _write(server, rows, seconds, 100 + number, database, order)
             beside.append(rate)
             erasures += took

@@ -152,8 +152,10 @@ def _measure_exports(options: argparse.Namespace, folder: Path, url: str) -> exp
 def _measure_persons(options: argparse.Namespace, folder: Path, url: str) -> persons.Persons:
     """With a service of its own, in an app of its own."""
     rounds = min(options.rounds, 3)
-    person_rows = asyncio.run(persons.fill(url, options.rows, persons.needed(rounds), _say))
     seconds = max(options.seconds, 10)
+    person_rows = asyncio.run(
+        persons.fill(url, options.rows, persons.needed(rounds, seconds), _say)
+    )
     with servers.ours(folder, url, 1) as server:
         return asyncio.run(
             persons.measure(url, server, options.rows, person_rows, rounds, seconds, _say)
