@@ -110,7 +110,8 @@ async def _erase_from_ledger(conn: asyncpg.Connection, app_id: str, profile_id: 
                 for name, side in sides.items()
                 if is_whole or side.profile_id == current
             }
-            await ledger.save_merge_documents(conn, app_id, merge_id, replace(merge, **emptied))
+            left = {merge_id: replace(merge, **emptied)}
+            await ledger.save_merge_documents(conn, app_id, left)
 
 
 def _emptied(profile: Profile) -> Profile:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from audience import public
+from audience.profile_changes.erasure.storage import FIND_REMEMBERED
 from audience.profile_changes.imports.jobs import apply_imports
 from audience.profiles.identifiers import Identifier
 from audience.server import clock
@@ -199,6 +200,21 @@ async def test_visitor_ids_of_an_erased_person_are_blocked_for_a_day(
     monkeypatch.setattr(clock, "now", lambda: later)
     assert (await app.write(only))[0] == 204
     assert (await app.profile("analytics_visitor_id", VISITOR))["attributes"] == {"city": "Rome"}
+
+
+async def test_what_is_remembered_is_looked_up_however_small_its_table_was(app: App) -> None:
+    await app.write({"user_id": "jane"})
+    async with app.database.transaction() as conn:
+        await public.erase_person(conn, app.app_id, [Identifier("user_id", "jane")], clock.now())
+    writer = await app.database.connect()
+    try:
+        wanted = [app.app_id], ["user_id"], ["jane"]
+        plan = await writer.fetch(f"EXPLAIN {FIND_REMEMBERED}", app.app_id, *wanted)
+        text = "\n".join(row[0] for row in plan)
+        assert "Seq Scan" not in text
+        assert "Index Cond: ((app_id = wanted.app_id) AND (identifier_hash = wanted.hash))" in text
+    finally:
+        await writer.close()
 
 
 async def test_others_in_a_batch_with_an_erased_person_are_stored(app: App) -> None:

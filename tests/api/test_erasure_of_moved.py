@@ -13,6 +13,7 @@ from audience import public
 from audience.profile_changes.erasure import operations
 from audience.profiles.identifiers import Identifier
 from audience.server import clock
+from audience.server.database import raw
 from tests.conftest import App, Authorized
 from tests.database_dump import found_in_dump
 
@@ -254,6 +255,28 @@ async def test_many_documents_are_cleaned_in_steps(
     assert await _finish(app) > 5
     await _assert_clean(app, database_url, "marker-user", *MARKERS)
     assert await app.count("profile_merges") == 6
+
+
+async def test_a_step_takes_as_many_statements_for_many_documents_as_for_one(app: App) -> None:
+    counts = []
+    for number, phones in enumerate((1, 6)):
+        device = f"marker-{number}"
+        await app.write({"user_id": f"jane-{number}", "device_id": device})
+        for phone in range(phones):
+            await app.write({"device_id": f"phone-{number}-{phone}"})
+            await app.write({"user_id": f"jane-{number}", "device_id": f"phone-{number}-{phone}"})
+        await app.write({"user_id": f"bob-{number}", "device_id": device})
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(operations, "_MOVED_AT_ONCE", 0)
+            await _erase(app, "user_id", f"bob-{number}")
+        sent: list[str] = []
+        async with app.database.transaction() as conn:
+            driver = await raw(conn)
+            with driver.query_logger(lambda record: sent.append(record.query)):  # noqa: B023
+                assert (await public.erase_some_merges(conn, app.app_id))[1]
+        counts.append(len(sent))
+        assert await app.count("moved_identifiers") == 0
+    assert counts[0] == counts[1] < 10
 
 
 async def test_a_merge_that_is_undone_meanwhile_brings_nothing_back(

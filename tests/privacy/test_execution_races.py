@@ -3,8 +3,10 @@
 import asyncio
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -13,7 +15,7 @@ import pytest
 from audience.profile_changes.imports.jobs import apply_imports
 from audience.profiles.storage import lock_apps
 from audience.server.database import Database, raw
-from consent.data_subject_requests.execution import erasing
+from consent.data_subject_requests.execution import erasing, jobs
 from consent.data_subject_requests.execution.exports import storage
 from consent.data_subject_requests.execution.jobs import (
     execute_some,
@@ -97,6 +99,28 @@ async def test_a_file_that_is_taken_in_while_an_erasure_waits_is_from_before(
         pass
     assert await app.profiles("email", "jane@shop.example") == []
     assert (await app.profile("email", "kim@shop.example"))["attributes"] == {"color": "red"}
+
+
+async def test_after_each_step_of_an_erasure_writers_have_the_locks_longer_than_it_took(
+    app: App, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    await make_people(app, office)
+    loop = SimpleNamespace(sleep=rest, get_running_loop=asyncio.get_running_loop)
+    monkeypatch.setattr(jobs, "asyncio", loop)
+    await _begin(office, "view_data")
+    await _run(office)
+    assert rests == []
+    await _begin(office, "delete_data")
+    started = time.monotonic()
+    await _run(office)
+    assert len(rests) > 5
+    assert min(rests) > 0
+    assert (time.monotonic() - started) * jobs._REST >= sum(rests)
 
 
 async def test_an_export_that_takes_long_to_make_is_whole(app: App, office: Office) -> None:

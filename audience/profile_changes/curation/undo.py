@@ -50,8 +50,8 @@ async def undo_merge_by_id(
     if not restored.identifiers() and (gone or not merge.absorbed_before.identifiers()):
         message = f"the person that merge {merge_id} would bring back was erased"
         raise Conflict(message, path="merge", code="person_erased")
-    for (key, _), document in zip(later, corrected, strict=True):
-        await ledger.save_merge_documents(conn, app_id, key, document)
+    documents = {key: document for (key, _), document in zip(later, corrected, strict=True)}
+    await ledger.save_merge_documents(conn, app_id, documents)
     await fit_values_to_types(conn, app_id, profiles)
     await save_changes(conn, app_id, profiles, now)
     await ledger.mark_merge_undone(conn, app_id, merge_id, now)

@@ -179,7 +179,7 @@ async def take_out_moved(conn: asyncpg.Connection, app_id: str) -> bool:
     left: dict[str, Merge] = {}
     for place, merge_id, merge in found:
         left[merge_id] = without_identifier(left.get(merge_id, merge), moved[place].identifier)
-    await ledger.save_documents_of_merges(conn, app_id, left)
+    await ledger.save_merge_documents(conn, app_id, left)
     # Else there may be more: those found now are not found again.
     if len(found) < _DOCUMENTS_AT_ONCE:
         await moved_identifiers.delete_moved(conn, app_id, moved)

@@ -177,16 +177,9 @@ async def mark_merge_undone(
 
 
 async def save_merge_documents(
-    conn: asyncpg.Connection, app_id: str, merge_id: str, merge: Merge
-) -> None:
-    """Replace the documents and identifiers of a ledger row (an earlier merge was undone)."""
-    await save_documents_of_merges(conn, app_id, {merge_id: merge})
-
-
-async def save_documents_of_merges(
     conn: asyncpg.Connection, app_id: str, merges: Mapping[str, Merge]
 ) -> None:
-    """As `save_merge_documents`, of many in one round trip.  merges: {merge_id: merge}."""
+    """Replace documents and identifiers of ledger rows, in one round trip; {merge_id: merge}."""
     rows = [
         (
             app_id,
