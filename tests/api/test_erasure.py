@@ -206,13 +206,14 @@ async def test_what_is_remembered_is_looked_up_however_small_its_table_was(app: 
     await app.write({"user_id": "jane"})
     async with app.database.transaction() as conn:
         await public.erase_person(conn, app.app_id, [Identifier("user_id", "jane")], clock.now())
+    await app.rows.execute("ANALYZE erased_identifiers")
     writer = await app.database.connect()
     try:
         wanted = [app.app_id], ["user_id"], ["jane"]
         plan = await writer.fetch(f"EXPLAIN {FIND_REMEMBERED}", app.app_id, *wanted)
         text = "\n".join(row[0] for row in plan)
         assert "Seq Scan" not in text
-        assert "Index Cond: ((app_id = wanted.app_id) AND (identifier_hash = wanted.hash))" in text
+        assert "pk__erased_identifiers" in text
     finally:
         await writer.close()
 
@@ -303,7 +304,7 @@ async def test_the_ledger_of_an_erased_person_goes_in_bounded_steps(app: App) ->
         removed.append(count)
     assert await app.count("profile_merges") == 0
     assert sum(removed) == 1202
-    assert max(removed) == 500
+    assert max(removed) == 1_000
 
 
 async def test_a_late_item_without_values_brings_no_identifiers_back(app: App) -> None:
