@@ -24,11 +24,21 @@ from consent.data_subject_requests.execution.jobs import (
 )
 from consent.data_subject_requests.execution.step import Progress, Work
 from consent.data_subject_requests.mails.operations import COMPOSERS
+from consent.decisions.persons.operations import erase_visitors, lock_consents
+from consent.decisions.persons.storage import COUNT_DECISIONS, LOCK_CONSENTS
 from tests.conftest import App, Authorized
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.mailbox import body_of
-from tests.privacy.people import MARKERS, make_people, verified_request
+from tests.privacy.executing import receipt_of
+from tests.privacy.people import (
+    CONSENT_VISITOR,
+    MARKERS,
+    VISITOR,
+    decide,
+    make_people,
+    verified_request,
+)
 
 IMPORT = "/api/audiences/v1/profiles/import/"
 COUNT_WAITING = """
@@ -122,6 +132,41 @@ async def test_after_each_step_of_an_erasure_writers_have_the_locks_longer_than_
     assert min(rests) > 0
     # Four times as long as the steps, which took no longer than all of it.
     assert (time.monotonic() - started) * 4 >= sum(rests)
+
+
+async def test_decisions_are_counted_before_writers_have_to_wait(
+    app: App, office: Office, database: Database
+) -> None:
+    await make_people(app, office)
+    asked: list[str] = []
+    async with database.transaction() as conn:
+        driver = await raw(conn)
+        with driver.query_logger(lambda record: asked.append(record.query)):
+            counts = await erase_visitors(conn, app.app_id, [CONSENT_VISITOR])
+    assert counts == {"consent_visitors": 1, "consent_visitor_keys": 1, "consent_decisions": 2}
+    first = asked.index(COUNT_DECISIONS)
+    assert first < asked.index(LOCK_CONSENTS) < asked.index(COUNT_DECISIONS, first + 1)
+
+
+async def test_decisions_that_are_written_while_an_erasure_waits_are_counted_once(
+    app: App, office: Office, database: Database
+) -> None:
+    await make_people(app, office)
+    request_id = await _begin(office, "delete_data")
+    assert await execute_some(office.service.app)  # type: ignore[arg-type]
+    async with database.transaction() as conn:
+        await lock_consents(conn, app.app_id)
+        decision = asyncio.create_task(decide(office, CONSENT_VISITOR, VISITOR, 1))
+        while await app.rows.fetchval(COUNT_WAITING) < 1:
+            assert not decision.done()
+            await asyncio.sleep(0.01)
+        erasure = asyncio.create_task(_run(office))
+        while await app.rows.fetchval(COUNT_WAITING) < 2:
+            assert not erasure.done()
+            await asyncio.sleep(0.01)
+    await decision
+    await erasure
+    assert (await receipt_of(office, request_id))["counts"]["consent_decisions"] == 3
 
 
 async def test_an_export_that_takes_long_to_make_is_whole(app: App, office: Office) -> None:

@@ -4,7 +4,7 @@ Source: issue "Data subject requests", item 4; architecture: the visitor in hist
 """
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,6 +14,7 @@ from audience.server.database import raw
 from audience.uuid_text import UUID_PATTERN
 from consent.decisions.app_batch import visitor_hash
 from consent.decisions.counting import visitor_digest
+from consent.decisions.history.storage import find_end
 from consent.decisions.persons import storage
 from consent.decisions.storage import consent_lock_key, state_of
 
@@ -58,11 +59,11 @@ async def count_consents(
     """{table: rows of these visitors}; the decisions are those that would become anonymous."""
     driver = await raw(conn)
     keys = await storage.list_keys(driver, app_id, visitor_ids)
-    hashes = [visitor_hash(key, visitor_id) for visitor_id, key in keys.items()]
+    decisions = await storage.count_decisions(driver, app_id, _hashes(keys))
     return {
         "consent_visitors": await storage.count_visitors(driver, app_id, visitor_ids),
         "consent_visitor_keys": len(keys),
-        "consent_decisions": await storage.count_decisions(driver, app_id, hashes),
+        "consent_decisions": sum(decisions.values()),
     }
 
 
@@ -134,18 +135,34 @@ async def erase_visitors(
     be added up they stay counted, as nobody. Takes the app's consent lock.
     On repeat: nothing is left to delete.
     """
-    await lock_consents(conn, app_id)
-    # Before the keys go: nobody can count them afterwards.
-    counts = await count_consents(conn, app_id, visitor_ids)
     driver = await raw(conn)
+    # However many there are: counted before others have to wait. Then only what came meanwhile is
+    # left to be counted; places in the chain are taken under the lock.
+    end = await find_end(driver, app_id)
+    last = 0 if end is None else end[0]
+    known = await storage.list_keys(driver, app_id, visitor_ids)
+    before = await storage.count_decisions(driver, app_id, _hashes(known), until=last)
+    await lock_consents(conn, app_id)
     keys, states = await storage.delete_visitors(driver, app_id, visitor_ids)
+    # Of the keys that went now: another erasure may have taken some, and counts for them.
+    since = await storage.count_decisions(driver, app_id, _hashes(keys), after=last)
+    decisions = sum(before.get(one, 0) + count for one, count in since.items())
     replacements = []
     for day, day_key in await storage.list_day_keys(driver, app_id):
         for visitor_id in visitor_ids:
             digest = visitor_digest(day_key, visitor_id)
             replacements.append((day, digest, secrets.token_bytes(len(digest))))
     await storage.replace_digests(driver, app_id, replacements)
-    return {**counts, "consent_visitor_keys": keys, "consent_visitors": states}
+    return {
+        "consent_visitors": states,
+        "consent_visitor_keys": len(keys),
+        "consent_decisions": decisions,
+    }
+
+
+def _hashes(keys: Mapping[str, bytes]) -> list[bytes]:
+    """What stands for the visitors in history."""
+    return [visitor_hash(key, visitor_id) for visitor_id, key in keys.items()]
 
 
 def _moment(value: Any) -> str | None:

@@ -6,6 +6,9 @@ from typing import Any
 
 import asyncpg
 
+#: No place in a chain comes after this one.
+LAST_SEQUENCE = 2**63 - 1
+
 LOCK_CONSENTS = "SELECT pg_advisory_xact_lock($1)"
 
 # LATERAL with LIMIT makes the planner look each key up, whatever it believes about the app.
@@ -45,9 +48,20 @@ WHERE visitor_hash = $2 AND app_id = $1 AND sequence > $3
 ORDER BY sequence LIMIT $4
 """
 
+# LATERAL makes the planner look each visitor up, whatever it believes about the app. OFFSET 0: by
+# the hash, not in the app's chain, of which it may believe that nothing comes after $3.
 COUNT_DECISIONS = """
-SELECT count(*) FROM unnest($2::bytea[]) AS wanted(visitor_hash)
-JOIN consent_decisions d ON d.visitor_hash = wanted.visitor_hash AND d.app_id = $1
+SELECT wanted.visitor_hash, counted.decisions
+FROM unnest($2::bytea[]) AS wanted(visitor_hash)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS decisions
+    FROM (
+        SELECT d.app_id FROM consent_decisions d
+        WHERE d.visitor_hash = wanted.visitor_hash AND d.sequence > $3 AND d.sequence <= $4
+        OFFSET 0
+    ) own
+    WHERE own.app_id = $1
+) counted
 """
 
 LIST_KEYS = """
@@ -67,6 +81,7 @@ SELECT count(*) FROM consent_visitors WHERE app_id = $1 AND visitor_id = ANY($2:
 
 DELETE_KEYS = """
 DELETE FROM consent_visitor_keys WHERE app_id = $1 AND visitor_id = ANY($2::uuid[])
+RETURNING visitor_id::text AS visitor_id, hash_key
 """
 
 DELETE_VISITORS = """
@@ -128,11 +143,15 @@ async def list_keys(
 
 
 async def count_decisions(
-    conn: asyncpg.Connection, app_id: str, visitor_hashes: Collection[bytes]
-) -> int:
-    """How many decisions the visitors have made."""
-    count: int = await conn.fetchval(COUNT_DECISIONS, app_id, list(visitor_hashes))
-    return count
+    conn: asyncpg.Connection,
+    app_id: str,
+    visitor_hashes: Collection[bytes],
+    after: int = 0,
+    until: int = LAST_SEQUENCE,
+) -> dict[bytes, int]:
+    """{visitor hash: how many decisions}, of the places in the chain after and until the given."""
+    rows = await conn.fetch(COUNT_DECISIONS, app_id, list(visitor_hashes), after, until)
+    return dict(rows)
 
 
 async def count_visitors(
@@ -152,11 +171,11 @@ async def list_texts(
 
 async def delete_visitors(
     conn: asyncpg.Connection, app_id: str, visitor_ids: Collection[str]
-) -> tuple[int, int]:
-    """Delete keys and current states; (keys, states).  Needs the app's consent lock."""
-    keys: str = await conn.execute(DELETE_KEYS, app_id, list(visitor_ids))
+) -> tuple[dict[str, bytes], int]:
+    """Delete keys and current states; ({visitor_id: key}, states).  Needs the consent lock."""
+    keys = await conn.fetch(DELETE_KEYS, app_id, list(visitor_ids))
     states: str = await conn.execute(DELETE_VISITORS, app_id, list(visitor_ids))
-    return int(keys.removeprefix("DELETE ")), int(states.removeprefix("DELETE "))
+    return dict(keys), int(states.removeprefix("DELETE "))
 
 
 async def list_day_keys(conn: asyncpg.Connection, app_id: str) -> list[tuple[date, bytes]]:
