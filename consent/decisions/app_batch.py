@@ -6,6 +6,7 @@ No I/O of its own.
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import NamedTuple
@@ -34,6 +35,7 @@ from consent.decisions.counting import (
     types_text,
     visitor_digest,
 )
+from consent.decisions.day_visitors import DayVisitor, has_decided_since
 from consent.decisions.decide import Decision, Rules, VisitorState, decide_consent
 from consent.decisions.saving.storage import Batch
 from consent.decisions.storage import Visitor
@@ -58,7 +60,7 @@ class AppBatch:
     visitors: by (app_id, visitor id), also of other apps. decision_ids, history_ids: those that are
     stored, of the ones asked for. hostnames: those that are counted apart. tied: {analytics visitor
     id: the visitor's state now}; withdrawn: those of them who took back the consent under which
-    attributes were collected.
+    attributes were collected. new_keys: a fresh random one for each item.
     """
 
     app_id: str
@@ -73,6 +75,7 @@ class AppBatch:
     hostnames: set[str]
     now: datetime
     batch: Batch
+    new_keys: Iterator[bytes]
     new_hostnames: set[str] = field(default_factory=set)
     tied: dict[str, VisitorState] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
@@ -120,7 +123,8 @@ class AppBatch:
         kind = FORM_SHOWN if event.source is not None else FORM_CLICKED
         self._count(kind, self.now, event.hostname, event.source or 0, event.button or 0)
         if kind == FORM_SHOWN and event.visitor_id is not None:
-            self._note_day(event.visitor_id, self.now, event.hostname, has_decided=False)
+            state = self.visitors[self.app_id, event.visitor_id].state
+            self._note_undecided(event.visitor_id, state, self.now, event.hostname)
 
     def _decide(self, change: ConsentChange) -> None:
         key = (self.app_id, change.visitor_id)
@@ -136,16 +140,17 @@ class AppBatch:
         hash_key, has_new_key = visitor.hash_key, visitor.has_new_key
         if decision.is_recorded:
             if hash_key is None:
-                hash_key, has_new_key = secrets.token_bytes(KEY_BYTES), True
+                hash_key, has_new_key = next(self.new_keys), True
             self._record(change, decision, hash_key)
         if decision.is_counted:
             self._count_decision(change, decision)
-        if decision.is_counted or decision.is_undecided:
-            self._note_day(
-                change.visitor_id,
-                decision.decided_at,
-                change.hostname,
-                has_decided=decision.is_counted,
+            day = self._day_visitor(change.visitor_id, decision.decided_at)
+            if day is not None:
+                hostname = self._counted_hostname(change.hostname)
+                self.batch.days.note_decided(day, hostname, is_late=decision.is_late)
+        elif decision.is_undecided:
+            self._note_undecided(
+                change.visitor_id, visitor.state, decision.decided_at, change.hostname
             )
         changed = Visitor(decision.state, hash_key, visitor.is_new, has_new_key)
         self.visitors[key] = self.batch.visitors[key] = changed
@@ -239,15 +244,21 @@ class AppBatch:
         self.batch.hostnames.add((self.app_id, hostname))
         return hostname
 
-    def _note_day(
-        self, visitor_id: str, moment: datetime, hostname: str, *, has_decided: bool
+    def _note_undecided(
+        self, visitor_id: str, state: VisitorState, moment: datetime, hostname: str
     ) -> None:
-        """Note the visitor of today; other days may have been added up already."""
+        """A form was shown and nothing decided.  state: the visitor's until now."""
+        day = self._day_visitor(visitor_id, moment)
+        if day is not None:
+            has_decided = has_decided_since(state, self.today_began_at)
+            counted = self._counted_hostname(hostname)
+            self.batch.days.note_undecided(day, counted, has_decided=has_decided)
+
+    def _day_visitor(self, visitor_id: str, moment: datetime) -> DayVisitor | None:
+        """What stands for a visitor of today; other days may have been added up already."""
         if moment < self.today_began_at or not self.day_key:
-            return
-        key = (self.app_id, self.today, visitor_digest(self.day_key, visitor_id))
-        first = self.batch.days.get(key, (self._counted_hostname(hostname), False))
-        self.batch.days[key] = (first[0], first[1] or has_decided)
+            return None
+        return self.app_id, self.today, visitor_digest(self.day_key, visitor_id)
 
     def _tie(self, before: VisitorState, after: VisitorState) -> None:
         analytics_id, gate = after.analytics_visitor_id, self.settings.gate_consent_type
@@ -265,6 +276,13 @@ class AppBatch:
         elif _is_approved(after, gate):
             # Taken back and given again within one batch: nothing may be lost.
             self.withdrawn.discard(analytics_id)
+
+
+def random_keys(most: int) -> Iterator[bytes]:
+    """At most so many fresh keys; the system is asked for randomness once, with the first."""
+    random = secrets.token_bytes(most * KEY_BYTES)
+    for start in range(0, len(random), KEY_BYTES):
+        yield random[start : start + KEY_BYTES]
 
 
 def visitor_hash(hash_key: bytes, visitor_id: str) -> bytes:

@@ -1,7 +1,7 @@
 """Collecting: what a batch of requests does, in order: read, decide, write, tell the profiles."""
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -12,7 +12,7 @@ from audience import public
 from audience.errors import DomainError, Forbidden
 from audience.uuid_text import UUID_PATTERN
 from consent.decisions import storage
-from consent.decisions.app_batch import KEY_BYTES, AppBatch, Collect
+from consent.decisions.app_batch import KEY_BYTES, AppBatch, Collect, random_keys
 from consent.decisions.chain import beginning
 from consent.decisions.collected import ConsentChange
 from consent.decisions.counting import day_of
@@ -50,9 +50,9 @@ async def collect_batch(
     if not all(met):
         loaded = await _load(conn, items, known)
     known.remember(loaded.history_ids, loaded.hostnames)
-    moment, batch = now(), Batch()
+    moment, batch, new_keys = now(), Batch(), random_keys(len(items))
     apps = {
-        app_id: await _app_batch(conn, app_id, loaded, known, moment, batch)
+        app_id: await _app_batch(conn, app_id, loaded, known, moment, batch, new_keys)
         for app_id in loaded.apps
     }
     results = [
@@ -113,9 +113,10 @@ async def _load(conn: asyncpg.Connection, items: Sequence[Collect], known: Known
         wanted.app_ids.add(app_id)
         if collected.hostname and not known.has_hostname(app_id, collected.hostname):
             wanted.hostnames_of.add(app_id)
+        if collected.visitor_id is not None:
+            wanted.visitors.add((app_id, collected.visitor_id))
         if not isinstance(collected, ConsentChange):
             continue
-        wanted.visitors.add((app_id, collected.visitor_id))
         if collected.decision_id is not None:
             wanted.decision_ids.add((app_id, collected.decision_id))
         if collected.analytics_visitor_id is not None:
@@ -135,6 +136,7 @@ async def _app_batch(
     known: Known,
     moment: datetime,
     batch: Batch,
+    new_keys: Iterator[bytes],
 ) -> AppBatch:
     app = loaded.apps[app_id]
     zone = zone_of(app.timezone)
@@ -155,6 +157,7 @@ async def _app_batch(
         hostnames=known.hostnames(app_id),
         now=moment,
         batch=batch,
+        new_keys=new_keys,
     )
 
 

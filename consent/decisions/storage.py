@@ -7,9 +7,12 @@ apps' profiles, so that no profile appears unseen; whoever needs both takes thos
 """
 
 import hashlib
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from itertools import count
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -17,15 +20,17 @@ import orjson
 
 from consent.decisions.decide import TypeState, VisitorState
 
-# One row per app, then one per visitor (with the profile it is tied to, if there is one), per known
-# decision, per known text and per known host name.
+# A batch reads in one statement what it must know: a row per app, then one per known visitor (with
+# the profile it is tied to, if there is one), known decision, known text, host name, and analytics
+# visitor with a profile. What nothing is asked of is left out: each part has costs of its own.
 # LATERAL with LIMIT 1 makes the planner look each key up, whatever it believes about the app.
-LOAD_BATCH = """
+_LOADS = {
+    "app": """
 SELECT 'app' AS kind, a.app_id::text AS app_id, a.consent_settings::text AS app_settings,
     a.timezone AS name, s.settings AS settings, c.last_sequence AS number, c.last_hash AS key,
     NULL::uuid AS id, a.created_at AS decided_at, NULL::timestamptz AS received_at,
     a.attribute_consent_type AS gate
-FROM unnest($1::uuid[]) AS asked(app_id)
+FROM unnest({}::uuid[]) AS asked(app_id)
 CROSS JOIN LATERAL (
     SELECT * FROM apps WHERE app_id = asked.app_id AND deleted_at IS NULL LIMIT 1
 ) a
@@ -36,7 +41,8 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT * FROM consent_chains found WHERE found.app_id = asked.app_id LIMIT 1
 ) c ON true
-UNION ALL
+""",
+    "visitor": """
 SELECT 'visitor', wanted.app_id::text, v.state::text, v.analytics_visitor_id, v.last_statuses,
     NULL, k.hash_key, wanted.visitor_id, v.last_decided_at, v.last_received_at,
     CASE WHEN v.analytics_visitor_id IS NOT NULL THEN (
@@ -44,7 +50,7 @@ SELECT 'visitor', wanted.app_id::text, v.state::text, v.analytics_visitor_id, v.
         WHERE i.app_id = wanted.app_id AND i.identifier_name = 'analytics_visitor_id'
             AND i.identifier_value = v.analytics_visitor_id LIMIT 1
     ) END
-FROM unnest($2::uuid[], $3::uuid[]) AS wanted(app_id, visitor_id)
+FROM unnest({}::uuid[], {}::uuid[]) AS wanted(app_id, visitor_id)
 LEFT JOIN LATERAL (
     SELECT * FROM consent_visitors found
     WHERE found.app_id = wanted.app_id AND found.visitor_id = wanted.visitor_id LIMIT 1
@@ -53,37 +59,43 @@ LEFT JOIN LATERAL (
     SELECT * FROM consent_visitor_keys found
     WHERE found.app_id = wanted.app_id AND found.visitor_id = wanted.visitor_id LIMIT 1
 ) k ON true
-UNION ALL
+WHERE v.visitor_id IS NOT NULL OR k.visitor_id IS NOT NULL
+""",
+    "decision": """
 SELECT 'decision', wanted.app_id::text, NULL, NULL, NULL, NULL, NULL, wanted.decision_id, NULL,
     NULL, NULL
-FROM unnest($4::uuid[], $5::uuid[]) AS wanted(app_id, decision_id)
+FROM unnest({}::uuid[], {}::uuid[]) AS wanted(app_id, decision_id)
 CROSS JOIN LATERAL (
     SELECT FROM consent_decisions found
     WHERE found.decision_id = wanted.decision_id AND found.app_id = wanted.app_id LIMIT 1
 ) d
-UNION ALL
+""",
+    "text": """
 SELECT 'text', wanted.app_id::text, NULL, NULL, NULL, NULL, NULL, wanted.history_id, NULL, NULL,
     NULL
-FROM unnest($6::uuid[], $7::uuid[]) AS wanted(app_id, history_id)
+FROM unnest({}::uuid[], {}::uuid[]) AS wanted(app_id, history_id)
 CROSS JOIN LATERAL (
     SELECT FROM consent_texts found
     WHERE found.app_id = wanted.app_id AND found.history_id = wanted.history_id LIMIT 1
 ) t
-UNION ALL
+""",
+    "hostname": """
 SELECT 'hostname', found.app_id::text, NULL, found.hostname, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL
-FROM consent_hostnames found WHERE found.app_id = ANY($8::uuid[])
-UNION ALL
+FROM consent_hostnames found WHERE found.app_id = ANY({}::uuid[])
+""",
+    "holder": """
 SELECT 'holder', wanted.app_id::text, NULL, wanted.analytics_visitor_id, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL
-FROM unnest($9::uuid[], $10::text[]) AS wanted(app_id, analytics_visitor_id)
+FROM unnest({}::uuid[], {}::text[]) AS wanted(app_id, analytics_visitor_id)
 CROSS JOIN LATERAL (
     SELECT FROM profile_identifiers i
     WHERE i.app_id = wanted.app_id AND i.identifier_name = 'analytics_visitor_id'
         AND i.identifier_value = wanted.analytics_visitor_id
     LIMIT 1
 ) h
-"""
+""",
+}
 
 ENSURE_DAY_KEY = """
 INSERT INTO consent_day_keys AS stored (app_id, day, hash_key) VALUES ($1, $2, $3)
@@ -133,6 +145,9 @@ class Visitor(NamedTuple):
     has_new_key: bool
 
 
+_NEW_VISITOR = Visitor(_NOTHING, hash_key=None, is_new=True, has_new_key=False)
+
+
 @dataclass(slots=True)
 class LoadedApp:
     """What a batch must know of an app. app_settings, settings: as JSON text, None without any."""
@@ -173,16 +188,19 @@ def consent_lock_key(app_id: str) -> int:
 
 async def load_batch(conn: asyncpg.Connection, wanted: Wanted) -> Loaded:
     """Everything a batch must know; one statement. Deleted apps count as unknown."""
+    values = {
+        "app": [list(wanted.app_ids)],
+        "visitor": _columns(wanted.visitors),
+        "decision": _columns(wanted.decision_ids),
+        "text": _columns(wanted.history_ids),
+        "hostname": [list(wanted.hostnames_of)],
+        "holder": _columns(wanted.analytics_ids),
+    }
+    names = tuple([name for name, columns in values.items() if columns and columns[0]])
     rows = await conn.fetch(
-        LOAD_BATCH,
-        list(wanted.app_ids),
-        *_columns(wanted.visitors),
-        *_columns(wanted.decision_ids),
-        *_columns(wanted.history_ids),
-        list(wanted.hostnames_of),
-        *_columns(wanted.analytics_ids),
+        _load_statement(names), *[column for name in names for column in values[name]]
     )
-    loaded = Loaded()
+    loaded = Loaded(visitors=dict.fromkeys(wanted.visitors, _NEW_VISITOR))
     named = {"hostname": loaded.hostnames, "holder": loaded.held_visitor_ids}
     others = {"decision": loaded.decision_ids, "text": loaded.history_ids}
     for row in rows:
@@ -232,5 +250,13 @@ def state_of(text: str) -> dict[str, TypeState]:
     }
 
 
-def _columns(pairs: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+@lru_cache
+def _load_statement(names: Sequence[str]) -> str:
+    """These parts as one statement; its parameters are each part's arrays."""
+    numbers = count(1)
+    parts = [re.sub(r"\{\}", lambda _: f"${next(numbers)}", _LOADS[name]) for name in names]
+    return "UNION ALL".join(parts)
+
+
+def _columns(pairs: Collection[tuple[str, str]]) -> list[list[str]]:
+    return [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]

@@ -397,6 +397,7 @@ async def test_an_app_made_anew_under_its_id_knows_nothing_of_the_old_one(
     history_id = str(await app.rows.fetchval("SELECT history_id FROM consent_texts"))
     shown = {"analytics": {"status": 1, "historyId": history_id}}
     assert (await new_visitor(app).send({"consents": shown}))[0] == 204
+    assert (await new_visitor(app).send({"event": "form_view", "source": 1}))[0] == 204
     row = await app.rows.fetchval(
         "SELECT to_jsonb(a)::text FROM apps a WHERE app_id = $1", app.app_id
     )
@@ -405,6 +406,7 @@ async def test_an_app_made_anew_under_its_id_knows_nothing_of_the_old_one(
         pass
     await app.rows.execute(MAKE_ANEW, row)
     assert (await new_visitor(app).send({"consents": shown}))[0] == 204
+    assert (await new_visitor(app).send({"event": "form_view", "source": 1}))[0] == 204
     (decision,) = await history(app)
     assert decision["sequence"] == 1
     assert json.loads(decision["consents"])["analytics"]["isUnknown"] is True

@@ -1,12 +1,18 @@
 """The consent metrics over HTTP."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from audience.server import clock
+from consent.decisions.app_batch import Collect
+from consent.decisions.collected import ConsentChange, Entry, FormEvent
+from consent.decisions.known import Known
+from consent.decisions.operations import Counts, collect_batch
 from consent.decisions.statistics import operations
 from consent.decisions.statistics.metrics import METRICS
 from consent.decisions.statistics.operations import close_days
@@ -165,6 +171,57 @@ async def test_a_visitor_who_decides_later_that_day_is_not_undecided(
     await visitors[0].decide(analytics=0)
     (row,) = await _statistics(authorized, app)
     assert (row["consents_no_decision"], row["consent_form_impressions"]) == (2, 6)
+
+
+# What a visitor may do on a day: see a form, decide, decide nothing, send an older decision late,
+# come with Global Privacy Control.
+STEPS = "vdulg"
+# How many of four steps go into each batch.
+SPLITS = [(1, 1, 1, 1), (1, 1, 2), (1, 2, 1), (2, 1, 1), (2, 2), (1, 3), (3, 1), (4,)]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+async def test_undecided_are_those_who_saw_a_form_and_did_not_decide_that_day_in_any_order(
+    authorized: Authorized, app: App, split: tuple[int, ...]
+) -> None:
+    """Contract H6, consents_no_decision, for every order of four steps of one visitor."""
+    days = ["".join(steps) for steps in product(STEPS, repeat=4)]
+    visitors = {day: str(uuid4()) for day in days}
+    now, known, done = clock.now(), Known(), 0
+    for size in split:
+        batch = [
+            _item(app, visitors[day], f"{day}.example", step, now)
+            for day in days
+            for step in day[done : done + size]
+        ]
+        assert not any(await collect_batch(app.rows, batch, known, lambda: now, Counts()))
+        done += size
+    found = {
+        row["hostname"]: row["consents_no_decision"]
+        for row in await _statistics(authorized, app, dimensions="hostname")
+    }
+    expected = {f"{day}.example": int(not {"d", "l"} & {*day}) for day in days if day != "gggg"}
+    assert found == expected
+
+
+def _item(app: App, visitor_id: str, hostname: str, step: str, now: datetime) -> Collect:
+    if step == "v":
+        return Collect(FormEvent(app.app_id, visitor_id, hostname, 1, None), None)
+    consents = {"analytics": Entry(-1 if step == "u" else 1, None)}
+    if step == "g":
+        consents = {"remarketing": Entry(0, None)}
+    # Older than whatever came before it on that day.
+    decided_at = now - timedelta(microseconds=1) if step == "l" else now
+    change = ConsentChange(
+        app.app_id,
+        visitor_id,
+        hostname,
+        consents,
+        decision_id=str(uuid4()) if step in "dl" else None,
+        method="gpc" if step == "g" else None,
+        decided_at=decided_at,
+    )
+    return Collect(change, None)
 
 
 async def test_a_day_that_is_over_is_added_up_and_forgotten(
