@@ -152,6 +152,8 @@ class Batcher(Generic[Item, Result]):
         """Flush batch after batch until nothing waits."""
         try:
             while self._queue:
+                # What has arrived already goes along: with few in a batch, its own costs prevail.
+                await asyncio.sleep(0)
                 await self._gather()
                 self._batch = self._take()
                 if not self._batch:

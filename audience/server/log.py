@@ -1,8 +1,8 @@
 """Logging: structlog, one line per request. Personal data never reaches a log.
 
-Lines about what went well are collected for a moment and written together: a busy service writes
-many with one system call, and no answer waits for it. A warning or an error takes all along at
-once. Values that callers sent (identifiers, attribute values, paths with
+Lines about what went well are collected for a moment, put together and written at once: a busy
+service writes many with one system call, and no answer waits for it. A warning or an error takes
+all along at once. Values that callers sent (identifiers, attribute values, paths with
 a visitor ID in them) are never passed to a logger.
 """
 
@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any, TextIO
 
 import orjson
@@ -30,11 +31,14 @@ class Sink:
     def __init__(self, stream: TextIO) -> None:
         """stream: usually standard error."""
         self._stream = stream
-        self._lines: list[str] = []
+        self._lines: list[str | Callable[[], str]] = []
         atexit.register(self.flush)
 
-    def msg(self, line: str) -> None:
-        """Take a line; it is written with others in a moment, without an event loop at once."""
+    def msg(self, line: str | Callable[[], str]) -> None:
+        """Take a line; it is written with others in a moment, without an event loop at once.
+
+        line: or what puts it together, called when it is written.
+        """
         self._lines.append(line)
         if len(self._lines) > 1:
             return
@@ -57,8 +61,9 @@ class Sink:
         lines, self._lines = self._lines, []
         if not lines:
             return
+        text = "\n".join([line if isinstance(line, str) else line() for line in lines])
         try:
-            self._stream.write("\n".join(lines) + "\n")
+            self._stream.write(text + "\n")
             self._stream.flush()
         except (OSError, ValueError):
             # Nobody reads the log any more (closed pipe): serving goes on.
@@ -138,12 +143,15 @@ class RequestLog:
         """One line; the arguments are the service's own words, nothing a caller sent."""
         if self._sink is None:
             return
-        second, fraction = divmod(time.time(), 1)
+        values = (time.time(), request_id, method, route, status, ms)
+        self._sink.info(partial(self._put_together, *values))
+
+    def _put_together(self, moment: float, *values: str | float) -> str:
+        second, fraction = divmod(moment, 1)
         if second != self._second:
             self._second = int(second)
             self._moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        timestamp = f"{self._moment}.{int(fraction * 1_000_000):06d}Z"
-        self._sink.info(self._line % (timestamp, request_id, method, route, status, ms))
+        return self._line % (f"{self._moment}.{int(fraction * 1_000_000):06d}Z", *values)
 
 
 _CONSOLE_LINE = "%s info    request request_id=%s method=%s route=%s status=%d ms=%.2f"

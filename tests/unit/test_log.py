@@ -11,7 +11,7 @@ async def test_lines_of_one_moment_are_written_together() -> None:
     stream = io.StringIO()
     sink = Sink(stream)
     sink.info("one")
-    sink.debug("two")
+    sink.debug(lambda: "two")
     assert stream.getvalue() == ""
     await asyncio.sleep(3 * log._GATHER_SECONDS)  # noqa: SLF001
     assert stream.getvalue() == "one\ntwo\n"
