@@ -9,7 +9,7 @@ from audience.audiences import storage
 from audience.audiences.storage import MembershipQuestion, VisitorQuestion
 from audience.profiles.handlers import json_bytes, unknown_app, visitor_id_of
 from audience.server.batcher import Batcher
-from audience.server.keys import DATABASE
+from audience.server.keys import DATABASE, SETTINGS
 from audience.server.metrics import BATCH_SIZE
 from audience.server.openapi import described
 from audience.server.request_fields import required_uuid
@@ -38,10 +38,16 @@ async def hold_membership_reads(app: web.Application) -> AsyncIterator[None]:
     app[_CHECKS] = Batcher(
         flush_checks,
         max_weight=_MAX_READS_IN_BATCH,
+        takes_arrived=True,
+        gathers=app[SETTINGS].workers > 1,
         on_batch=BATCH_SIZE.labels("checks").observe,
     )
     app[_LISTS] = Batcher(
-        flush_lists, max_weight=_MAX_READS_IN_BATCH, on_batch=BATCH_SIZE.labels("lists").observe
+        flush_lists,
+        max_weight=_MAX_READS_IN_BATCH,
+        takes_arrived=True,
+        gathers=app[SETTINGS].workers > 1,
+        on_batch=BATCH_SIZE.labels("lists").observe,
     )
     yield
     await app[_CHECKS].close()

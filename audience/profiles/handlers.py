@@ -9,7 +9,7 @@ from audience.profiles.identifiers import normalise_analytics_visitor_id
 from audience.profiles.public_attributes import storage
 from audience.profiles.public_attributes.storage import PublicAttributes
 from audience.server.batcher import Batcher
-from audience.server.keys import DATABASE
+from audience.server.keys import DATABASE, SETTINGS
 from audience.server.metrics import BATCH_SIZE
 from audience.server.openapi import described
 from audience.server.ready_response import ReadyResponse, ResponseHead
@@ -29,7 +29,13 @@ async def hold_attribute_reads(app: web.Application) -> AsyncIterator[None]:
             return await storage.read_public_attributes(conn, asked)
 
     observe = BATCH_SIZE.labels("attributes").observe
-    app[_READS] = Batcher(flush, max_weight=_MAX_READS_IN_BATCH, on_batch=observe)
+    app[_READS] = Batcher(
+        flush,
+        max_weight=_MAX_READS_IN_BATCH,
+        takes_arrived=True,
+        gathers=app[SETTINGS].workers > 1,
+        on_batch=observe,
+    )
     yield
     await app[_READS].close()
     await held.close()

@@ -54,7 +54,8 @@ class Batcher(Generic[Item, Result]):
     process would wait for the database and the database for the process.
     When a flush takes long beside serving the callers (a slow disk), it is the other way round: all
     go together, and those that were answered just now are waited for, at most a third of a flush.
-    They would wait for two flushes otherwise.
+    They would wait for two flushes otherwise. Where several processes share the processors
+    (`gathers`) all go together always.
 
     flush: takes items in arrival order, returns one result or exception per item, in that order; an
     exception it raises itself is every item's. It is never called twice at a time.
@@ -69,16 +70,25 @@ class Batcher(Generic[Item, Result]):
         max_waiting: int = MAX_WAITING,
         on_batch: Callable[[int], None] = lambda _: None,
         settle: Callable[[], Awaitable[None]] | None = None,
+        takes_arrived: bool = False,
+        gathers: bool = False,
     ) -> None:
         """on_batch: told the number of items of every batch, for metrics.
 
         settle: called after the answers of a batch are given and before the next flush.
+        takes_arrived: before a flush, read the requests that have arrived already. Good for short
+        flushes: with few in a batch its own costs prevail.
+        gathers: before short flushes too, wait a moment for the callers that were answered just
+        now. For several processes that share processors: there is always one with work to do, so
+        fewer batches count for more than a process that never waits.
         """
         self._flush = flush
         self._max_weight = max_weight
         self._max_waiting = max_waiting
         self._on_batch = on_batch
         self._settle = settle
+        self._takes_arrived = takes_arrived
+        self._gathers = gathers
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._batch: list[_Waiting[Item, Result]] = []
         self._worker: asyncio.Task[None] | None = None
@@ -152,8 +162,8 @@ class Batcher(Generic[Item, Result]):
         """Flush batch after batch until nothing waits."""
         try:
             while self._queue:
-                # What has arrived already goes along: with few in a batch, its own costs prevail.
-                await asyncio.sleep(0)
+                if self._takes_arrived:
+                    await asyncio.sleep(0)
                 await self._gather()
                 self._batch = self._take()
                 if not self._batch:
@@ -190,6 +200,8 @@ class Batcher(Generic[Item, Result]):
         self._flush_seconds = (self._flush_seconds + now - started) / 2
         self._expected = len(self._queue) + len(batch)
         self._back_at = now + self._flush_seconds / _LONG_FLUSH
+        if self._gathers:
+            self._back_at = max(self._back_at, now + 2 * _SECONDS_PER_CALLER * self._expected)
         for entry, result in zip(batch, results, strict=True):
             if entry.answer.cancelled():
                 continue
@@ -200,7 +212,10 @@ class Batcher(Generic[Item, Result]):
 
     def _is_long(self) -> bool:
         """Whether a flush takes long beside serving the callers of all items on their way."""
-        return self._flush_seconds > _LONG_FLUSH * _SECONDS_PER_CALLER * self._expected
+        return (
+            self._gathers
+            or self._flush_seconds > _LONG_FLUSH * _SECONDS_PER_CALLER * self._expected
+        )
 
     async def _gather(self) -> None:
         """Before a long flush, wait a moment for the callers that were answered just now."""

@@ -105,6 +105,24 @@ async def test_nobody_waits_longer_than_promised(monkeypatch: pytest.MonkeyPatch
     assert await subject.submit(3) == 6
 
 
+@pytest.mark.parametrize("gathers", [False, True])
+async def test_processes_that_share_processors_wait_for_callers_before_short_flushes_too(
+    gathers: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=10_000, gathers=gathers)
+    # So many that the moment is long beside what follows.
+    many = [*range(100, 2100)]
+    await asyncio.gather(*[subject.submit(number) for number in many])
+    store.batches.clear()
+    early = subject.submit(many[0])
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert early.done() is not gathers
+    await asyncio.gather(early, *[subject.submit(number) for number in many[1:]])
+    assert store.batches[0] == (many if gathers else many[:1])
+
+
 async def test_close_flushes_what_waits_and_accepts_no_more() -> None:
     store = Store()
     subject = Batcher[int, int](store.flush, max_weight=1)
