@@ -17,6 +17,7 @@ from consent.data_subject_requests.opendsr.callbacks import report_some
 from tests.api.audience_api import Audiences, leaf
 from tests.api.every_operation import OPERATIONS, VISITOR, make_world
 from tests.conftest import App, Authorized, MakeApp, MakeClient
+from tests.consents import new_visitor
 from tests.data_subjects import Office
 
 APPS = "/api/apps/v2"
@@ -182,6 +183,7 @@ async def _fill(app: App, client: Authorized, office: Office) -> None:
     ids = await make_world(app, client)
     await _fill_audiences(app, client)
     await app.allow("color")
+    assert (await new_visitor(app).send({"event": "form_view", "source": 1}))[0] == 204
     for name in ("update_consent_settings", "update_request_settings", "split_profile"):
         status, body = await OPERATIONS[name].send(client, ids)
         assert status == OPERATIONS[name].expected, body

@@ -21,15 +21,15 @@ from tests.conftest import App, Authorized, MakeApp
 from tests.consents import new_visitor
 
 PATH = "/api/consents/v1/statistics/"
-TODAY = datetime.now(UTC).date()
 
 
 async def _statistics(
     authorized: Authorized, app: App, expected: int = 200, **query: str
 ) -> list[dict[str, Any]]:
+    today = datetime.now(UTC).date()
     days = {
-        "date_from": str(TODAY - timedelta(days=2)),
-        "date_to": str(TODAY + timedelta(days=1)),
+        "date_from": str(today - timedelta(days=2)),
+        "date_to": str(today + timedelta(days=1)),
     }
     status, body = await authorized.get(PATH, params={"website_id": app.app_id, **days, **query})
     assert status == expected, body
@@ -97,7 +97,7 @@ async def test_there_are_the_fifteen_documented_metrics() -> None:
 
 async def test_a_day_is_one_row_with_all_metrics(authorized: Authorized, busy: App) -> None:
     (row,) = await _statistics(authorized, busy)
-    assert row == {"period": str(TODAY), **EXPECTED}
+    assert row == {"period": str(datetime.now(UTC).date()), **EXPECTED}
 
 
 async def test_by_hour_visitors_of_a_day_are_left_out(authorized: Authorized, busy: App) -> None:
