@@ -84,6 +84,12 @@ data_subject_requests = Table(
     ),
     Index("ix__data_subject_requests__request_id", "request_id"),
     Index("ix__data_subject_requests__email", "email"),
+    Index(
+        "ix__data_subject_requests__identities",
+        "identities",
+        postgresql_using="gin",
+        postgresql_ops={"identities": "jsonb_path_ops"},
+    ),
 )
 
 # One row is something that happened to a request: who (requester, system or the name of an API

@@ -52,6 +52,17 @@ class DataSubjectRequest:
         """Whether it is proved that the requester is who they say."""
         return self.verified_at is not None
 
+    @property
+    def user_ids(self) -> list[str]:
+        """The user IDs among the identities, sorted."""
+        return sorted(
+            {
+                one["identifier_value"]
+                for one in self.identities
+                if one["identifier_name"] == "user_id"
+            }
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RequestEvent:
@@ -98,6 +109,14 @@ async def save_request(conn: AsyncConnection, request: DataSubjectRequest) -> No
     )
 
 
+async def lock_persons_of(conn: AsyncConnection, request: DataSubjectRequest) -> None:
+    """`lock_person` by all that makes other requests the same person's, in everybody's order."""
+    if request.email is not None:
+        await lock_person(conn, request.app_id, request.email)
+    for user_id in request.user_ids:
+        await lock_person(conn, request.app_id, f"user ID {user_id}")
+
+
 async def lock_person(conn: AsyncConnection, app_id: str, email: str) -> None:
     """Wait until this transaction is the only one that decides which request of a person leads."""
     digest = hashlib.sha256(f"requests of {app_id} {email}".encode()).digest()
@@ -108,14 +127,27 @@ async def lock_person(conn: AsyncConnection, app_id: str, email: str) -> None:
 async def list_requests_like(
     conn: AsyncConnection, request: DataSubjectRequest
 ) -> list[DataSubjectRequest]:
-    """Every other request of the same type by the same e-mail, oldest first, rows locked."""
-    if request.email is None:
-        return []
+    """Every other request of the same type by the same person, oldest first, rows locked.
+
+    The same person: the same e-mail, or the same user ID where one of the two has no e-mail.
+    Devices and browsers are shared, so they make nobody the same.
+    """
     column = data_subject_requests.c
+    alike = [
+        column.identities.contains([{"identifier_name": "user_id", "identifier_value": user_id}])
+        for user_id in request.user_ids
+    ]
+    if request.email is not None:
+        alike = [
+            column.email == request.email,
+            *(and_(one, column.email.is_(None)) for one in alike),
+        ]
+    if not alike:
+        return []
     rows = await conn.execute(
         select(data_subject_requests)
         .where(
-            column.email == request.email,
+            or_(*alike),
             column.app_id == UUID(request.app_id),
             column.request_type == request.request_type,
             column.request_id != UUID(request.request_id),

@@ -118,7 +118,9 @@ def is_member(number: int, audience: int) -> bool:
 async def postpone_counts(conn: asyncpg.Connection, app_id: str) -> None:
     """Keep the background job from counting the app's attributes while something is measured."""
     await conn.execute(
-        "INSERT INTO attribute_counts VALUES ($1, 0, now(), now() + interval '1 day')", app_id
+        "INSERT INTO attribute_counts VALUES ($1, 0, now(), now() + interval '1 day') "
+        "ON CONFLICT (app_id) DO UPDATE SET due_at = excluded.due_at",
+        app_id,
     )
 
 

@@ -221,6 +221,24 @@ async def test_unverified_request_loses_it_after_thirty_days_and_is_cancelled(
     assert (await office.confirm(link, code))[0] == 404
 
 
+async def test_duplicate_that_was_never_confirmed_loses_it_after_thirty_days_too(
+    office: Office,
+) -> None:
+    duplicate = await office.ask()
+    await office.deliver()
+    leader = await office.ask_and_confirm()
+    assert (await office.get(duplicate))["status"] == "duplicate"
+    await _age_history(office, 29)
+    await _forget(office)
+    assert (await office.get(duplicate))["email"] == "jane@shop.example"
+    await _age_history(office, 1)
+    await _forget(office)
+    shown = await office.get(duplicate)
+    assert (shown["status"], "email" in shown) == ("duplicate", False)
+    assert "jane" not in await _personal(office, duplicate)
+    assert (await office.get(leader))["email"] == "jane@shop.example"
+
+
 async def test_letter_noted_late_is_kept_from_when_it_was_noted(office: Office) -> None:
     received_at = (clock.now() - timedelta(days=60)).isoformat()
     status, body = await office.create(

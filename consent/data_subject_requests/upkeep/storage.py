@@ -9,7 +9,7 @@ from sqlalchemy import and_, case, delete, exists, func, literal, or_, select, t
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.tables import apps
-from consent.data_subject_requests.lifecycle import CLOSED, UNVERIFIED
+from consent.data_subject_requests.lifecycle import CLOSED, DUPLICATE, UNVERIFIED
 from consent.data_subject_requests.settings.storage import RequestSettings
 from consent.data_subject_requests.storage import (
     DataSubjectRequest,
@@ -84,8 +84,8 @@ async def list_requests_to_forget(
 ) -> list[DataSubjectRequest]:
     """Requests whose personal content is kept for too long, rows locked.
 
-    Closed ones count from their end; unverified ones from when they were stored, because a letter
-    may be noted long after its receipt.
+    Closed ones count from their end; unverified ones, also duplicates, from when they were stored,
+    because a letter may be noted long after its receipt.
     """
     column, settings = data_subject_requests.c, data_subject_settings.c
     closed = func.coalesce(settings.retention_days, _DEFAULTS.retention_days)
@@ -103,7 +103,9 @@ async def list_requests_to_forget(
                     column.closed_at <= literal(now) - _days(closed),
                 ),
                 and_(
-                    column.status == UNVERIFIED,
+                    # A duplicate may never have been confirmed either.
+                    column.status.in_([UNVERIFIED, DUPLICATE]),
+                    column.verified_at.is_(None),
                     _is_stored_by(literal(now) - _days(unverified)),
                 ),
             ),

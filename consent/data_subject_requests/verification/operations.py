@@ -158,7 +158,7 @@ async def _lock_behind_link(
     _, request, proof = await look_at_link(conn, link, now)
     if request is None or request.email is None:
         return UNKNOWN, None, None
-    await requests.lock_person(conn, request.app_id, request.email)
+    await requests.lock_persons_of(conn, request)
     request = await requests.find_request(conn, request.request_id, for_update=True)
     if request is not None:
         proof = await storage.find_proof_of_request(conn, request.app_id, request.request_id)
@@ -188,8 +188,8 @@ async def verify_request(
     Errors: Conflict for a request that is closed, Invalid without a reason.
     """
     found = await requests.find_request(conn, request_id)
-    if found is not None and found.email is not None:
-        await requests.lock_person(conn, found.app_id, found.email)
+    if found is not None:
+        await requests.lock_persons_of(conn, found)
     request = await requests.find_request(conn, request_id, for_update=True)
     if request is None or request.is_verified:
         return _known(request)
