@@ -1,17 +1,35 @@
 """All SQL of data subject requests and their history."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, insert, or_, select, text, update
+from sqlalchemy import and_, false, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from audience.public import Identifier
 from consent.data_subject_requests.lifecycle import FORM, OPEN, UNVERIFIED
 from consent.tables_requests import data_subject_request_events, data_subject_requests
+
+#: Identifiers that are one person's alone.
+_PERSONAL = ("email", "user_id")
+
+
+def only_personal(identifiers: Iterable[Identifier]) -> list[Identifier]:
+    """Those that are one person's alone, each once: e-mail addresses, then user IDs, sorted.
+
+    Devices and browsers are shared, so they make nobody the same. Who locks several identifiers
+    does it in this order.
+    """
+    return sorted({one for one in identifiers if one.identifier_name in _PERSONAL})
+
+
+def emails_among(identifiers: Iterable[Identifier]) -> list[str]:
+    """The e-mail addresses among them."""
+    return [value for name, value in identifiers if name == "email"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +71,12 @@ class DataSubjectRequest:
         return self.verified_at is not None
 
     @property
-    def user_ids(self) -> list[str]:
-        """The user IDs among the identities, sorted."""
-        return sorted(
-            {
-                one["identifier_value"]
-                for one in self.identities
-                if one["identifier_name"] == "user_id"
-            }
-        )
+    def personal_identifiers(self) -> list[Identifier]:
+        """What `only_personal` leaves of the e-mail and the identities."""
+        named = [Identifier(**one) for one in self.identities]
+        if self.email is not None:
+            named.append(Identifier("email", self.email))
+        return only_personal(named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +125,25 @@ async def save_request(conn: AsyncConnection, request: DataSubjectRequest) -> No
 
 
 async def lock_persons_of(conn: AsyncConnection, request: DataSubjectRequest) -> None:
-    """`lock_person` by all that makes other requests the same person's, in everybody's order."""
-    if request.email is not None:
-        await lock_person(conn, request.app_id, request.email)
-    for user_id in request.user_ids:
-        await lock_person(conn, request.app_id, f"user ID {user_id}")
+    """`lock_person` by all that makes other requests the same person's."""
+    await lock_person(conn, request.app_id, request.personal_identifiers)
 
 
-async def lock_person(conn: AsyncConnection, app_id: str, email: str) -> None:
-    """Wait until this transaction is the only one that decides which request of a person leads."""
-    digest = hashlib.sha256(f"requests of {app_id} {email}".encode()).digest()
-    key = int.from_bytes(digest[:8], "big", signed=True)
-    await conn.execute(ADVISORY_LOCK, {"key": key})
+async def lock_person(
+    conn: AsyncConnection, app_id: str, identifiers: Sequence[Identifier]
+) -> None:
+    """Wait until this transaction is the only one that decides which request of a person leads.
+
+    identifiers: as `only_personal` sorts them, so that everybody waits in one order.
+    """
+    for name, value in identifiers:
+        await lock_by_text(conn, f"requests of {app_id} {name} {value}")
+
+
+async def lock_by_text(conn: AsyncConnection, of_what: str) -> None:
+    """Wait for everybody who locks the same text, until the transaction ends."""
+    digest = hashlib.sha256(of_what.encode()).digest()
+    await conn.execute(ADVISORY_LOCK, {"key": int.from_bytes(digest[:8], "big", signed=True)})
 
 
 async def list_requests_like(
@@ -129,25 +151,18 @@ async def list_requests_like(
 ) -> list[DataSubjectRequest]:
     """Every other request of the same type by the same person, oldest first, rows locked.
 
-    The same person: the same e-mail, or the same user ID where one of the two has no e-mail.
-    Devices and browsers are shared, so they make nobody the same.
+    The same person: the same e-mail, or one of the two has none and both name the same address or
+    user ID.
     """
     column = data_subject_requests.c
-    alike = [
-        column.identities.contains([{"identifier_name": "user_id", "identifier_value": user_id}])
-        for user_id in request.user_ids
-    ]
+    is_alike = is_by_person(request, request.personal_identifiers)
     if request.email is not None:
-        alike = [
-            column.email == request.email,
-            *(and_(one, column.email.is_(None)) for one in alike),
-        ]
-    if not alike:
-        return []
+        # What else it names is only claimed.
+        is_alike = and_(is_alike, or_(column.email == request.email, column.email.is_(None)))
     rows = await conn.execute(
         select(data_subject_requests)
         .where(
-            or_(*alike),
+            is_alike,
             column.app_id == UUID(request.app_id),
             column.request_type == request.request_type,
             column.request_id != UUID(request.request_id),
@@ -156,6 +171,20 @@ async def list_requests_like(
         .with_for_update()
     )
     return [request_of(row) for row in rows]
+
+
+def is_by_person(request: DataSubjectRequest, identifiers: Sequence[Identifier]) -> Any:
+    """The condition that a row is by the person of the request, who has these identifiers.
+
+    identifiers: personal ones. By the person is what comes from one of the e-mails, and what names
+    one of the identifiers where one of the two requests has no e-mail.
+    """
+    column = data_subject_requests.c
+    by_email = column.email.in_(emails_among(identifiers))
+    named = or_(false(), *(column.identities.contains([one._asdict()]) for one in identifiers))
+    if request.email is None:
+        return or_(by_email, named)
+    return or_(by_email, and_(named, column.email.is_(None)))
 
 
 def awaiting_answer() -> Any:

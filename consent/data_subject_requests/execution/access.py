@@ -15,12 +15,16 @@ from consent.data_subject_requests.execution.exports import storage
 from consent.data_subject_requests.execution.exports.storage import Export
 from consent.data_subject_requests.execution.person import (
     analytics_visitor_ids,
-    person_emails,
+    identifiers_of_person,
     proved_identifiers,
 )
 from consent.data_subject_requests.execution.person_requests.storage import list_requests_of
-from consent.data_subject_requests.execution.step import EMAILS, Progress, Step, Work
-from consent.data_subject_requests.storage import DataSubjectRequest, RequestEvent
+from consent.data_subject_requests.execution.step import IDENTIFIERS, Progress, Step, Work
+from consent.data_subject_requests.storage import (
+    DataSubjectRequest,
+    RequestEvent,
+    emails_among,
+)
 from consent.decisions.persons.operations import (
     export_decisions,
     export_texts,
@@ -56,7 +60,7 @@ async def find(work: Work) -> Progress:
         "profile_ids": [profile.profile_id for profile in found],
         "visitor_ids": visitor_ids,
         "history_ids": [],
-        EMAILS: person_emails(work.request, [*identifiers, *held]),
+        IDENTIFIERS: identifiers_of_person(work.request, [*identifiers, *held]),
     }
     return Progress(is_phase_done=True, cursor=cursor)
 
@@ -131,19 +135,16 @@ async def gather_texts(work: Work) -> Progress:
 
 
 async def gather_requests(work: Work) -> Progress:
-    """Up to 50 requests by the person's e-mails, this one among them."""
+    """Up to 50 requests by the person's e-mails and user IDs, this one among them."""
     cursor = work.cursor
     after, position = cursor.pop("after", None), cursor.pop("position", 0)
-    found = await list_requests_of(work.conn, work.request, work.emails, after, _REQUESTS_AT_ONCE)
-    proved = proved_identifiers(work.request, work.execution.instructions)
-    wrote = set(person_emails(work.request, proved))
+    found = await list_requests_of(
+        work.conn, work.request, work.identifiers, after, _REQUESTS_AT_ONCE
+    )
     records = []
     for one in found:
-        # Who wrote an unverified one is not known, nor who wrote from an address that nothing
-        # proves but a profile that has it.
-        is_theirs = one.request_id == work.request.request_id or one.email in wrote
         events = await requests.list_events(work.conn, one)
-        records.append(_record(one, events, is_content_shown=is_theirs and one.is_verified))
+        records.append(_record(work, one, events))
     await _save(work, "requests", position, records)
     counts = {"data_subject_requests": len(records)}
     if len(found) < _REQUESTS_AT_ONCE:
@@ -153,7 +154,7 @@ async def gather_requests(work: Work) -> Progress:
 
 
 def _record(
-    found: DataSubjectRequest, events: Sequence[RequestEvent], *, is_content_shown: bool
+    work: Work, found: DataSubjectRequest, events: Sequence[RequestEvent]
 ) -> dict[str, Any]:
     return {
         "request_id": found.request_id,
@@ -161,13 +162,28 @@ def _record(
         "status": found.status,
         "channel": found.channel,
         "received_at": found.received_at.isoformat(),
-        "email": found.email,
-        "content": found.content if is_content_shown else None,
+        # Somebody else's address may stand beside the person's user ID.
+        "email": found.email if found.email in work.emails else None,
+        "content": found.content if found.is_verified and _is_surely_theirs(work, found) else None,
         "hostname": found.hostname,
         "history": [
             {"occurred_at": event.occurred_at.isoformat(), "event": event.event} for event in events
         ],
     }
+
+
+def _is_surely_theirs(work: Work, found: DataSubjectRequest) -> bool:
+    """Whether something proved says so: not only a profile that has the e-mail or user ID.
+
+    Who wrote an unverified one is not known either.
+    """
+    if found.request_id == work.request.request_id:
+        return True
+    proved = proved_identifiers(work.request, work.execution.instructions)
+    theirs = identifiers_of_person(work.request, proved)
+    if found.email is not None:
+        return found.email in emails_among(theirs)
+    return not set(theirs).isdisjoint(found.personal_identifiers)
 
 
 #: {phase: its step}, in order.

@@ -13,11 +13,11 @@ from consent.data_subject_requests import lifecycle
 from consent.data_subject_requests.execution.exports import storage as exports
 from consent.data_subject_requests.execution.person import (
     analytics_visitor_ids,
-    person_emails,
+    identifiers_of_person,
     proved_identifiers,
 )
 from consent.data_subject_requests.execution.person_requests import storage
-from consent.data_subject_requests.execution.step import EMAILS, Progress, Step, Work
+from consent.data_subject_requests.execution.step import IDENTIFIERS, Progress, Step, Work
 from consent.data_subject_requests.execution.storage import delete_unfinished
 from consent.data_subject_requests.mails.outbox import remove_mails_of
 from consent.data_subject_requests.operations import SYSTEM, move_request
@@ -52,7 +52,7 @@ async def erase_person(work: Work) -> Progress:
     cursor = {
         "visitor_ids": sorted({*visitor_ids, *own}),
         "analytics_ids": analytics_ids,
-        EMAILS: person_emails(work.request, [*identifiers, *held]),
+        IDENTIFIERS: identifiers_of_person(work.request, [*identifiers, *held]),
     }
     # Under the locks: what was taken in while they were waited for is from before the erasure.
     now = clock.now()
@@ -97,7 +97,7 @@ async def erase_import_rows(work: Work) -> Progress:
 async def erase_exports(work: Work) -> Progress:
     """Access exports of the person: up to 500 parts of one, which nobody goes on making."""
     after = work.cursor.get("after")
-    found = await storage.list_requests_of(work.conn, work.request, work.emails, after, 1)
+    found = await storage.list_requests_of(work.conn, work.request, work.identifiers, after, 1)
     if not found:
         return Progress(is_phase_done=True, cursor={})
     (request,) = found
@@ -114,12 +114,11 @@ async def erase_exports(work: Work) -> Progress:
 
 async def erase_requests(work: Work) -> Progress:
     """Personal content of up to 20 of the person's other requests; open ones are cancelled."""
-    after, emails = work.cursor.get("after"), work.emails
-    for email in emails:
-        # As everybody who locks several requests of a person; in one order.
-        await lock_person(work.conn, work.app_id, email)
+    after, identifiers = work.cursor.get("after"), work.identifiers
+    # As everybody who locks several requests of a person.
+    await lock_person(work.conn, work.app_id, identifiers)
     found = await storage.list_requests_of(
-        work.conn, work.request, emails, after, _REQUESTS_AT_ONCE
+        work.conn, work.request, identifiers, after, _REQUESTS_AT_ONCE
     )
     counts: Counter[str] = Counter()
     for one in found:

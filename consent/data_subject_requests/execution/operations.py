@@ -23,11 +23,11 @@ from consent.data_subject_requests.execution.exports import storage as exports
 from consent.data_subject_requests.execution.exports.storage import Export
 from consent.data_subject_requests.execution.person import (
     analytics_visitor_ids,
-    person_emails,
+    identifiers_of_person,
     proved_identifiers,
 )
 from consent.data_subject_requests.execution.person_requests import storage as person_requests
-from consent.data_subject_requests.execution.step import EMAILS, FINISH, Step, Work
+from consent.data_subject_requests.execution.step import FINISH, IDENTIFIERS, Step, Work
 from consent.data_subject_requests.execution.storage import Execution
 from consent.data_subject_requests.lifecycle import CHANGE_DATA, DELETE_DATA, VIEW_DATA
 from consent.data_subject_requests.mails.operations import queue_mail
@@ -77,8 +77,8 @@ async def preview_request(
             [] if request.visitor_id is None else [request.visitor_id],
         )
     counts |= await count_consents(conn, request.app_id, visitor_ids)
-    emails = person_emails(request, [*identifiers, *held])
-    return counts | await person_requests.count_requests_of(conn, request, emails)
+    theirs = identifiers_of_person(request, [*identifiers, *held])
+    return counts | await person_requests.count_requests_of(conn, request, theirs)
 
 
 async def start_execution(
@@ -220,7 +220,7 @@ def _check(request: DataSubjectRequest, wanted: Mapping[str, Any]) -> None:
 
 
 def _kept(cursor: Mapping[str, Any]) -> dict[str, Any]:
-    return {EMAILS: cursor[EMAILS]} if EMAILS in cursor else {}
+    return {IDENTIFIERS: cursor[IDENTIFIERS]} if IDENTIFIERS in cursor else {}
 
 
 def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audience.public import Identifier, parse_identifier
-from consent.data_subject_requests.storage import DataSubjectRequest
+from consent.data_subject_requests.storage import DataSubjectRequest, only_personal
 
 #: Verified by the team itself or by the controller: then what they say about the person counts.
 _CHECKED_BY = ("hand", "opendsr")
@@ -32,10 +32,15 @@ def proved_identifiers(
     return list(dict.fromkeys(identifier for identifier in found if identifier is not None))
 
 
-def person_emails(request: DataSubjectRequest, identifiers: Sequence[Identifier]) -> list[str]:
-    """E-mail addresses of the person, sorted: the request's, and those among the identifiers."""
-    found = {value for name, value in identifiers if name == "email"}
-    return sorted(found if request.email is None else {request.email, *found})
+def identifiers_of_person(
+    request: DataSubjectRequest, identifiers: Sequence[Identifier]
+) -> list[Identifier]:
+    """By what requests are known to be the person's: e-mail addresses, then user IDs, sorted.
+
+    identifiers: proved, or held by the person's profiles; the request's own e-mail comes beside.
+    """
+    own = [] if request.email is None else [Identifier("email", request.email)]
+    return only_personal([*own, *identifiers])
 
 
 def analytics_visitor_ids(identifiers: Sequence[Identifier]) -> list[str]:

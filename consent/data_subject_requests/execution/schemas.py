@@ -6,18 +6,15 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from audience import public
 from audience.server.schema_fields import text_field
+from consent.data_subject_requests.identifier_schema import (
+    MAX_IDENTIFIER_CHARACTERS,
+    NamedIdentifier,
+    identifier_name,
+)
 
 MAX_CHANGES = 100
 MAX_VALUE_CHARACTERS = 1024
 MAX_NAME_CHARACTERS = 255
-MAX_IDENTIFIER_CHARACTERS = 512
-
-
-def _names() -> fields.String:
-    expected = f"must be one of {', '.join(public.IDENTIFIER_NAMES)}"
-    return fields.String(
-        required=True, validate=validate.OneOf(public.IDENTIFIER_NAMES, error=expected)
-    )
 
 
 def _many(schema: type[Schema], **options: Any) -> Any:
@@ -43,11 +40,8 @@ def is_attribute_value(value: Any) -> None:
             raise ValidationError(message)
 
 
-class ConfirmedIdentifier(Schema):
+class ConfirmedIdentifier(NamedIdentifier):
     """An identifier of which the team has checked that it is the requester's."""
-
-    identifier_name = _names()
-    identifier_value = text_field(MAX_IDENTIFIER_CHARACTERS, required=True)
 
 
 class AttributeCorrection(Schema):
@@ -60,7 +54,7 @@ class AttributeCorrection(Schema):
 class IdentifierCorrection(Schema):
     """An identifier that is replaced, added (no old_value) or taken away (no new_value)."""
 
-    identifier_name = _names()
+    identifier_name = identifier_name()
     old_value = text_field(MAX_IDENTIFIER_CHARACTERS, allow_none=True, load_default=None)
     new_value = text_field(MAX_IDENTIFIER_CHARACTERS, allow_none=True, load_default=None)
 

@@ -8,14 +8,15 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent.data_subject_requests.execution.person import person_emails
+from audience.public import Identifier
+from consent.data_subject_requests.execution.person import identifiers_of_person
 from consent.data_subject_requests.execution.storage import Execution
-from consent.data_subject_requests.storage import DataSubjectRequest
+from consent.data_subject_requests.storage import DataSubjectRequest, emails_among
 
 #: The phase in which the request is resolved; the last one of all types.
 FINISH = "finish"
 #: What stays in the cursor to the end: found by the first phase, and later not to be found again.
-EMAILS = "emails"
+IDENTIFIERS = "identifiers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,24 @@ class Work:
         return dict(self.execution.cursor)
 
     @property
+    def identifiers(self) -> list[Identifier]:
+        """E-mail addresses and user IDs of the person, as the first phase has found them."""
+        found = self.execution.cursor.get(IDENTIFIERS)
+        if found is None:
+            return identifiers_of_person(self.request, [])
+        return [Identifier(*one) for one in found]
+
+    @property
     def emails(self) -> list[str]:
-        """E-mail addresses of the person, as the first phase has found them."""
-        found: list[str] = self.execution.cursor.get(EMAILS) or person_emails(self.request, [])
-        return found
+        """The e-mail addresses among the identifiers."""
+        return emails_among(self.identifiers)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What one step did.
 
-    cursor: takes the place of the one before; what it says of the person's e-mails is kept beyond.
+    cursor: takes the place of the one before; the person's identifiers are kept beyond.
     counts: added to what was counted before, by table.
     """
 

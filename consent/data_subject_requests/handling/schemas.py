@@ -4,8 +4,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from audience import public
 from audience.server.schema_fields import Moment, PageQuery, QueryBoolean, UuidText, text_field
+from consent.data_subject_requests.identifier_schema import NamedIdentifier
 from consent.data_subject_requests.intake.received import (
     MAX_CONTENT_CHARACTERS,
     MAX_EMAIL_CHARACTERS,
@@ -20,18 +20,14 @@ ORDERS = ("received_at", "-received_at", "due_at", "-due_at")
 MAX_REASON_CHARACTERS = 1000
 MAX_NAME_CHARACTERS = 200
 MAX_IDENTITIES = 20
-MAX_IDENTIFIER_CHARACTERS = 512
 
 
 def _one_of(names: tuple[str, ...]) -> validate.OneOf:
     return validate.OneOf(names, error=f"must be one of {', '.join(names)}")
 
 
-class Identity(Schema):
+class Identity(NamedIdentifier):
     """An identifier that the requester names."""
-
-    identifier_name = fields.String(required=True, validate=_one_of(public.IDENTIFIER_NAMES))
-    identifier_value = text_field(MAX_IDENTIFIER_CHARACTERS, required=True)
 
 
 class RequestCreation(Schema):

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience import public
 from audience.errors import Forbidden, TooManyRequests
+from audience.public import Identifier
 from audience.server.clock import new_id
 from consent.data_subject_requests import lifecycle
 from consent.data_subject_requests import storage as requests
@@ -38,7 +39,7 @@ async def receive_request(
     await _refuse_too_many(conn, received, now)
     # One at a time per person and app, so that many at once do not all find few. Looked at before
     # too: whoever is past a limit anyway keeps nobody waiting.
-    await requests.lock_person(conn, received.app_id, received.email)
+    await requests.lock_person(conn, received.app_id, [Identifier("email", received.email)])
     await storage.lock_intake(conn, received.app_id)
     await _refuse_too_many(conn, received, now)
     request = DataSubjectRequest(

@@ -38,7 +38,8 @@ async def submit_request(
     Errors: Conflict for another body under the same id; NotFound for an unknown app; Invalid.
     """
     # One at a time per id, so that a request that is sent twice at once is one request.
-    await requests.lock_person(conn, caller.organization_id, submission.subject_request_id)
+    lock = f"OpenDSR request {caller.organization_id} {submission.subject_request_id}"
+    await requests.lock_by_text(conn, lock)
     known = await storage.find_controllers_request(
         conn, caller.organization_id, submission.subject_request_id
     )

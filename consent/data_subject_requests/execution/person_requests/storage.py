@@ -1,16 +1,22 @@
-"""SQL of all requests of one person: of one app, by any of the person's e-mail addresses.
+"""SQL of all requests of one person: of one app, by any of the person's e-mails and user IDs.
 
-A request itself is always among them, whatever addresses are given.
+A request itself is always among them, whatever identifiers are given.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consent.data_subject_requests.storage import DataSubjectRequest, request_of
+from audience.public import Identifier
+from consent.data_subject_requests.storage import (
+    DataSubjectRequest,
+    emails_among,
+    is_by_person,
+    request_of,
+)
 from consent.tables_requests import (
     data_subject_executions,
     data_subject_export_parts,
@@ -24,14 +30,14 @@ from consent.tables_requests import (
 async def list_requests_of(
     conn: AsyncConnection,
     request: DataSubjectRequest,
-    emails: Collection[str],
+    identifiers: Sequence[Identifier],
     after: str | None,
     limit: int,
 ) -> list[DataSubjectRequest]:
-    """Requests by these e-mails and the request itself, in the order of their ids."""
+    """Requests by these identifiers and the request itself, in the order of their ids."""
     column = data_subject_requests.c
     statement = select(data_subject_requests).where(
-        _of_person(request, emails), column.app_id == UUID(request.app_id)
+        _of_person(request, identifiers), column.app_id == UUID(request.app_id)
     )
     if after is not None:
         statement = statement.where(column.request_id > UUID(after))
@@ -54,12 +60,12 @@ async def lock_request(
 
 
 async def count_requests_of(
-    conn: AsyncConnection, request: DataSubjectRequest, emails: Collection[str]
+    conn: AsyncConnection, request: DataSubjectRequest, identifiers: Sequence[Identifier]
 ) -> dict[str, int]:
     """{table: rows of the person's requests}, and of mails to the person."""
     app_id = UUID(request.app_id)
     column = data_subject_requests.c
-    is_of_person = and_(_of_person(request, emails), column.app_id == app_id)
+    is_of_person = and_(_of_person(request, identifiers), column.app_id == app_id)
     ids = select(column.request_id).where(is_of_person)
     counts = {"data_subject_requests": await _count(conn, data_subject_requests, is_of_person)}
     for table in (
@@ -70,7 +76,7 @@ async def count_requests_of(
     ):
         is_theirs: Any = table.c.request_id.in_(ids)
         if table is mails:
-            is_theirs = or_(is_theirs, mails.c.recipient.in_(emails))
+            is_theirs = or_(is_theirs, mails.c.recipient.in_(emails_among(identifiers)))
         counts[str(table.name)] = await _count(conn, table, table.c.app_id == app_id, is_theirs)
     return counts
 
@@ -100,9 +106,9 @@ async def empty_execution(conn: AsyncConnection, request: DataSubjectRequest) ->
     )
 
 
-def _of_person(request: DataSubjectRequest, emails: Collection[str]) -> Any:
-    column = data_subject_requests.c
-    return or_(column.request_id == UUID(request.request_id), column.email.in_(emails))
+def _of_person(request: DataSubjectRequest, identifiers: Sequence[Identifier]) -> Any:
+    is_itself = data_subject_requests.c.request_id == UUID(request.request_id)
+    return or_(is_itself, is_by_person(request, identifiers))
 
 
 async def _count(conn: AsyncConnection, table: Any, *conditions: Any) -> int:
