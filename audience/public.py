@@ -29,6 +29,7 @@ from audience.profile_changes.emails import (
     check_test_email,
     email_check,
 )
+from audience.profile_changes.erasure.operations import REST as ERASURE_REST
 from audience.profile_changes.erasure.operations import (
     count_person_rows,
     erase_person,
@@ -67,6 +68,7 @@ __all__ = [
     "BEFORE_ALL_MERGES",
     "DEFAULT_ORGANIZATION",
     "ERASERS",
+    "ERASURE_REST",
     "FIELD_TYPES",
     "IDENTIFIER_NAMES",
     "IMPORTS_BEGINNING",

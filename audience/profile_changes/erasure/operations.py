@@ -48,7 +48,7 @@ _FORGOTTEN_AT_ONCE = 100
 #: Merges whose replaced values are remembered: read under the app's lock. Bytes as stored.
 _REMEMBERED_MERGES, _REMEMBERED_BYTES = 100, 1024 * 1024
 #: After a step the app's writers have its lock for this many times as long.
-_REST = 4.0
+REST = 5.0
 
 
 async def lock_profiles(conn: AsyncConnection, app_id: str) -> None:
@@ -126,14 +126,14 @@ async def erase_some_merges(conn: AsyncConnection, app_id: str | None = None) ->
 async def finish_erasures(app: web.Application) -> bool:
     """A background step: ledger rows of erased profiles, then erasures to forget.
 
-    After ledger rows the app's writers get four times the time that the step took.
+    After ledger rows the app's writers get five times the time that the step took.
     """
     now, loop = clock.now(), asyncio.get_running_loop()
     started = loop.time()
     async with app[DATABASE].transaction() as conn:
         _, is_more = await erase_some_merges(conn)
     if is_more:
-        await asyncio.sleep((loop.time() - started) * _REST)
+        await asyncio.sleep((loop.time() - started) * REST)
         return True
     async with app[DATABASE].transaction() as conn:
         connection = await raw(conn)

@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from audience import public
 from audience.errors import DomainError, Unavailable
 from audience.server import clock
 from audience.server.database import Database
@@ -26,8 +27,6 @@ from consent.data_subject_requests.operations import SYSTEM, move_request, note_
 _FIRST_PAUSE_SECONDS = 10
 _LONGEST_PAUSE_SECONDS = 3600
 _PARTS_AT_ONCE = 500
-#: After a step of an erasure the app's writers have its locks for this many times as long.
-_REST = 4.0
 
 
 async def execute_some(app: web.Application) -> bool:
@@ -43,7 +42,7 @@ async def execute_step(
     outbox: the folder of mails that are files, from which an erasure takes the person's.
     The execution as it is now; None when there was nothing to do. One that can't be done goes back
     to the team; one that failed otherwise is tried again after a pause, the others go on. After a
-    step of an erasure the app's writers get four times as long as it took.
+    step of an erasure the app's writers get five times as long as it took.
     """
     now, loop = clock.now(), asyncio.get_running_loop()
     started = loop.time()
@@ -79,7 +78,7 @@ async def execute_step(
             await storage.postpone(conn, execution, now + timedelta(seconds=pause))
         return execution
     if request.request_type == lifecycle.DELETE_DATA:
-        await asyncio.sleep((loop.time() - started) * _REST)
+        await asyncio.sleep((loop.time() - started) * public.ERASURE_REST)
     return execution
 
 
