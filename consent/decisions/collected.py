@@ -71,12 +71,9 @@ class ConsentChange(NamedTuple):
     language: str | None = None
     is_gpc_signalled: bool = False
 
-    def history_ids(self) -> set[str]:
-        """The ids of the texts that were shown, lower-case, whatever they are."""
-        shown = {one[1].lower() for one in self.consents.values() if one[1] is not None}
-        if self.intro_history_id is not None:
-            shown.add(self.intro_history_id.lower())
-        return shown
+    def history_ids(self) -> list[str | None]:
+        """The ids of the texts that were shown, as sent."""
+        return [self.intro_history_id, *[one[1] for one in self.consents.values()]]
 
 
 class FormEvent(NamedTuple):
@@ -214,8 +211,8 @@ def _choice(body: dict[str, Any], name: str, choices: tuple[Any, ...]) -> Any:
     value = body.get(name)
     if value is None:
         return None
-    # By type, not equality: true equals 1 in Python.
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
+    # Also by type: true equals 1 in Python. Choices are all of one type.
+    if type(value) is not type(choices[0]) or value not in choices:
         _refuse(name, f"must be one of {', '.join(map(str, choices))}")
     return value
 

@@ -90,13 +90,18 @@ def decide_consent(
     decided_at = min(change.decided_at or now, now)
     before = valid_types(visitor.types, rules.valid_for, now)
     entries, gpc_types = _entries(before, change, rules)
-    is_new_to_gpc = any(name not in before or not before[name].is_gpc for name in gpc_types)
+    is_new_to_gpc = bool(gpc_types) and any(
+        name not in before or not before[name].is_gpc for name in gpc_types
+    )
     if not entries or (not is_new_to_gpc and _is_repeated(visitor, change, now)):
         return None
     chosen = {name for name, entry in entries.items() if entry.status != NOT_DECIDED}
     is_counted = bool(chosen - gpc_types)
-    takes_back = any(_is_decided(before.get(name)) for name in entries.keys() - chosen)
-    is_first = not any(_is_explicit(one) for one in before.values())
+    # Most visitors are new, and nothing is to be looked through.
+    takes_back = bool(before) and any(
+        _is_decided(before.get(name)) for name in entries.keys() - chosen
+    )
+    is_first = not before or not any(_is_explicit(one) for one in before.values())
     is_late = visitor.last_decided_at is not None and decided_at < visitor.last_decided_at
     after = before | {
         name: TypeState(entry.status, decided_at, entry.history_id, name in gpc_types)
@@ -210,7 +215,7 @@ def _is_explicit(state: TypeState | None) -> bool:
 def _scope(after: Mapping[str, TypeState], asked_types: Sequence[str]) -> int:
     """Full, any or none over the types the app asks for now (E3.39); -1 counts as not given."""
     names = asked_types or tuple(after)
-    given = sum(1 for name in names if name in after and after[name].status == APPROVED)
-    if given == 0:
+    given = [name for name in names if name in after and after[name].status == APPROVED]
+    if not given:
         return NONE
-    return FULL if given == len(names) else ANY
+    return FULL if len(given) == len(names) else ANY

@@ -50,7 +50,11 @@ async def collect_batch(
     if not all(met):
         loaded = await _load(conn, items, known)
     known.remember(loaded.history_ids, loaded.hostnames)
-    moment, batch, new_keys = now(), Batch(), random_keys(len(items))
+    moment, new_keys = now(), random_keys(len(items))
+    batch = Batch(
+        is_one_app=len(loaded.apps) == 1,
+        has_erased=any(app.has_erased for app in loaded.apps.values()),
+    )
     apps = {
         app_id: await _app_batch(conn, app_id, loaded, known, moment, batch, new_keys)
         for app_id in loaded.apps
@@ -107,6 +111,7 @@ async def find_visitor_consents(
 
 async def _load(conn: asyncpg.Connection, items: Sequence[Collect], known: Known) -> Loaded:
     wanted = Wanted()
+    shown: dict[str, set[str | None]] = {}
     for item in items:
         collected = item.collected
         app_id = collected.app_id
@@ -121,11 +126,14 @@ async def _load(conn: asyncpg.Connection, items: Sequence[Collect], known: Known
             wanted.decision_ids.add((app_id, collected.decision_id))
         if collected.analytics_visitor_id is not None:
             wanted.analytics_ids.add((app_id, collected.analytics_visitor_id))
-        for history_id in collected.history_ids():
-            if (app_id, history_id) not in known.history_ids:
-                wanted.history_ids.add((app_id, history_id))
-    # Those that can be ids of ours.
-    wanted.history_ids = {pair for pair in wanted.history_ids if UUID_PATTERN.fullmatch(pair[1])}
+        shown.setdefault(app_id, set()).update(collected.history_ids())
+    wanted.history_ids = {
+        (app_id, history_id.lower())
+        for app_id, history_ids in shown.items()
+        for history_id in history_ids
+        # Those that can be ids of ours.
+        if history_id is not None and UUID_PATTERN.fullmatch(history_id)
+    } - known.history_ids
     return await storage.load_batch(conn, wanted)
 
 

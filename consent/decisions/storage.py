@@ -7,7 +7,6 @@ apps' profiles, so that no profile appears unseen; whoever needs both takes thos
 """
 
 import hashlib
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -18,19 +17,23 @@ from typing import Any, NamedTuple
 import asyncpg
 import orjson
 
+from audience.server.array_parameters.storage import row_parameters, rows_sql
 from consent.decisions.decide import TypeState, VisitorState
 
 # A batch reads in one statement what it must know: a row per app, then one per known visitor (with
 # the profile it is tied to, if there is one), known decision, known text, host name, and analytics
 # visitor with a profile. What nothing is asked of is left out: each part has costs of its own.
-# LATERAL with LIMIT 1 makes the planner look each key up, whatever it believes about the app.
-_LOADS = {
-    "app": """
+# LATERAL with LIMIT 1 (or OFFSET 0) makes the planner look each key up, whatever it believes about
+# the app.
+_LOADS: dict[str, tuple[str, str]] = {
+    "app": (
+        "app_id uuid",
+        """
 SELECT 'app' AS kind, a.app_id::text AS app_id, a.consent_settings::text AS app_settings,
     a.timezone AS name, s.settings AS settings, c.last_sequence AS number, c.last_hash AS key,
     NULL::uuid AS id, a.created_at AS decided_at, NULL::timestamptz AS received_at,
-    a.attribute_consent_type AS gate
-FROM unnest({}::uuid[]) AS asked(app_id)
+    a.attribute_consent_type AS gate, a.erasure_key IS NOT NULL AS has_erased
+FROM ({rows}) AS asked
 CROSS JOIN LATERAL (
     SELECT * FROM apps WHERE app_id = asked.app_id AND deleted_at IS NULL LIMIT 1
 ) a
@@ -42,15 +45,18 @@ LEFT JOIN LATERAL (
     SELECT * FROM consent_chains found WHERE found.app_id = asked.app_id LIMIT 1
 ) c ON true
 """,
-    "visitor": """
+    ),
+    "visitor": (
+        "app_id uuid, visitor_id uuid",
+        """
 SELECT 'visitor', wanted.app_id::text, v.state::text, v.analytics_visitor_id, v.last_statuses,
     NULL, k.hash_key, wanted.visitor_id, v.last_decided_at, v.last_received_at,
     CASE WHEN v.analytics_visitor_id IS NOT NULL THEN (
         SELECT i.profile_id::text FROM profile_identifiers i
         WHERE i.app_id = wanted.app_id AND i.identifier_name = 'analytics_visitor_id'
             AND i.identifier_value = v.analytics_visitor_id LIMIT 1
-    ) END
-FROM unnest({}::uuid[], {}::uuid[]) AS wanted(app_id, visitor_id)
+    ) END, NULL
+FROM ({rows}) AS wanted
 LEFT JOIN LATERAL (
     SELECT * FROM consent_visitors found
     WHERE found.app_id = wanted.app_id AND found.visitor_id = wanted.visitor_id LIMIT 1
@@ -61,33 +67,48 @@ LEFT JOIN LATERAL (
 ) k ON true
 WHERE v.visitor_id IS NOT NULL OR k.visitor_id IS NOT NULL
 """,
-    "decision": """
+    ),
+    "decision": (
+        "app_id uuid, decision_id uuid",
+        """
 SELECT 'decision', wanted.app_id::text, NULL, NULL, NULL, NULL, NULL, wanted.decision_id, NULL,
-    NULL, NULL
-FROM unnest({}::uuid[], {}::uuid[]) AS wanted(app_id, decision_id)
+    NULL, NULL, NULL
+FROM ({rows}) AS wanted
 CROSS JOIN LATERAL (
     SELECT FROM consent_decisions found
     WHERE found.decision_id = wanted.decision_id AND found.app_id = wanted.app_id LIMIT 1
 ) d
 """,
-    "text": """
+    ),
+    "text": (
+        "app_id uuid, history_id uuid",
+        """
 SELECT 'text', wanted.app_id::text, NULL, NULL, NULL, NULL, NULL, wanted.history_id, NULL, NULL,
-    NULL
-FROM unnest({}::uuid[], {}::uuid[]) AS wanted(app_id, history_id)
+    NULL, NULL
+FROM ({rows}) AS wanted
 CROSS JOIN LATERAL (
     SELECT FROM consent_texts found
     WHERE found.app_id = wanted.app_id AND found.history_id = wanted.history_id LIMIT 1
 ) t
 """,
-    "hostname": """
-SELECT 'hostname', found.app_id::text, NULL, found.hostname, NULL, NULL, NULL, NULL, NULL, NULL,
+    ),
+    "hostname": (
+        "app_id uuid",
+        """
+SELECT 'hostname', wanted.app_id::text, NULL, h.hostname, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL
-FROM consent_hostnames found WHERE found.app_id = ANY({}::uuid[])
+FROM ({rows}) AS wanted
+CROSS JOIN LATERAL (
+    SELECT hostname FROM consent_hostnames found WHERE found.app_id = wanted.app_id OFFSET 0
+) h
 """,
-    "holder": """
+    ),
+    "holder": (
+        "app_id uuid, analytics_visitor_id text",
+        """
 SELECT 'holder', wanted.app_id::text, NULL, wanted.analytics_visitor_id, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL
-FROM unnest({}::uuid[], {}::text[]) AS wanted(app_id, analytics_visitor_id)
+    NULL, NULL, NULL, NULL
+FROM ({rows}) AS wanted
 CROSS JOIN LATERAL (
     SELECT FROM profile_identifiers i
     WHERE i.app_id = wanted.app_id AND i.identifier_name = 'analytics_visitor_id'
@@ -95,6 +116,7 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) h
 """,
+    ),
 }
 
 ENSURE_DAY_KEY = """
@@ -150,7 +172,10 @@ _NEW_VISITOR = Visitor(_NOTHING, hash_key=None, is_new=True, has_new_key=False)
 
 @dataclass(slots=True)
 class LoadedApp:
-    """What a batch must know of an app. app_settings, settings: as JSON text, None without any."""
+    """What a batch must know of an app. app_settings, settings: as JSON text, None without any.
+
+    has_erased: it remembers erased persons.
+    """
 
     app_settings: str
     settings: str | None
@@ -159,6 +184,7 @@ class LoadedApp:
     last_hash: bytes | None
     gate_consent_type: str | None
     created_at: datetime
+    has_erased: bool
 
 
 @dataclass(slots=True)
@@ -188,26 +214,29 @@ def consent_lock_key(app_id: str) -> int:
 
 async def load_batch(conn: asyncpg.Connection, wanted: Wanted) -> Loaded:
     """Everything a batch must know; one statement. Deleted apps count as unknown."""
-    values = {
-        "app": [list(wanted.app_ids)],
-        "visitor": _columns(wanted.visitors),
-        "decision": _columns(wanted.decision_ids),
-        "text": _columns(wanted.history_ids),
-        "hostname": [list(wanted.hostnames_of)],
-        "holder": _columns(wanted.analytics_ids),
+    values: dict[str, list[tuple[str, ...]]] = {
+        "app": [(app_id,) for app_id in wanted.app_ids],
+        "visitor": [*wanted.visitors],
+        "decision": [*wanted.decision_ids],
+        "text": [*wanted.history_ids],
+        "hostname": [(app_id,) for app_id in wanted.hostnames_of],
+        "holder": [*wanted.analytics_ids],
     }
-    names = tuple([name for name, columns in values.items() if columns and columns[0]])
-    rows = await conn.fetch(
-        _load_statement(names), *[column for name in names for column in values[name]]
-    )
+    names = tuple([name for name, found in values.items() if found])
+    is_one_app = len(wanted.app_ids) == 1
+    parameters: list[Any] = []
+    for name in names:
+        parameters += row_parameters(_LOADS[name][0], values[name], is_one_app=is_one_app)
+    rows = await conn.fetch(_load_statement(names, is_one_app), *parameters)
     loaded = Loaded(visitors=dict.fromkeys(wanted.visitors, _NEW_VISITOR))
     named = {"hostname": loaded.hostnames, "holder": loaded.held_visitor_ids}
     others = {"decision": loaded.decision_ids, "text": loaded.history_ids}
     for row in rows:
-        kind, app_id, first, name, text, number, key, other_id, decided_at, received_at, gate = row
+        kind, app_id, first, name, text, number, key, other_id, decided_at, received_at, *more = row
+        gate, has_erased = more
         if kind == "app":
             loaded.apps[app_id] = LoadedApp(
-                first, text, name, number or 0, key, gate, created_at=decided_at
+                first, text, name, number or 0, key, gate, decided_at, has_erased
             )
         elif kind == "visitor":
             is_new = first is None
@@ -251,12 +280,10 @@ def state_of(text: str) -> dict[str, TypeState]:
 
 
 @lru_cache
-def _load_statement(names: Sequence[str]) -> str:
-    """These parts as one statement; its parameters are each part's arrays."""
+def _load_statement(names: Sequence[str], is_one_app: bool) -> str:  # noqa: FBT001 - quicker so
+    """These parts as one statement; its parameters are each part's rows."""
     numbers = count(1)
-    parts = [re.sub(r"\{\}", lambda _: f"${next(numbers)}", _LOADS[name]) for name in names]
-    return "UNION ALL".join(parts)
-
-
-def _columns(pairs: Collection[tuple[str, str]]) -> list[list[str]]:
-    return [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]
+    return "UNION ALL".join(
+        text.format(rows=rows_sql(columns, numbers, is_one_app=is_one_app))
+        for columns, text in [_LOADS[name] for name in names]
+    )

@@ -11,33 +11,35 @@ import asyncpg
 import orjson
 
 from audience.public import blocked_visitor_condition
+from audience.server.array_parameters.storage import row_parameters, rows_sql
 from consent.decisions.chain import Link
 from consent.decisions.day_visitors import DayVisitors
 from consent.decisions.storage import Visitor
 
 
 class _Part(NamedTuple):
-    """A statement of a batch. text: `{}` stands for its parameters, arrays of these types."""
+    """A statement of a batch. text: `{rows}` stands for a SELECT of rows with these columns."""
 
     text: str
-    types: tuple[str, ...] = ()
+    columns: str = ""
 
 
 _IS_BLOCKED = blocked_visitor_condition("new.app_id", "new.analytics_visitor_id", "$1")
 
 _VISITOR_COLUMNS = """app_id, visitor_id, analytics_visitor_id, state, last_statuses,
         last_decided_at, last_received_at, created_at"""
-_VISITOR_VALUES = f"""app_id, visitor_id,
-        CASE WHEN {_IS_BLOCKED} THEN NULL ELSE analytics_visitor_id END, state, last_statuses,
-        last_decided_at, last_received_at, $1"""
+_UNBLOCKED_ID = f"CASE WHEN {_IS_BLOCKED} THEN NULL ELSE analytics_visitor_id END"
+_VISITOR_VALUES = """app_id, visitor_id, {analytics_id}, state, last_statuses, last_decided_at,
+        last_received_at, $1"""
 
 # Everything a batch decided, in one statement that commits itself outside a transaction. A visitor
-# is not tied to the analytics ID of somebody who was erased just now. Under the app's lock it is
-# known who is new: their rows need no look for a conflict, which costs about as much as the row.
+# is not tied to the analytics ID of somebody who was erased just now; that is looked up only where
+# an app remembers somebody, and under its lock it is known whether it does. So is who is new: their
+# rows need no look for a conflict, which costs about as much as the row.
 _GIVEN = _Part(
-    """SELECT * FROM unnest({}) AS new(app_id, visitor_id, is_new, new_key, analytics_visitor_id,
-        state, last_statuses, last_decided_at, last_received_at)""",
-    ("uuid", "uuid", "boolean", "bytea", "text", "jsonb", "text", "timestamptz", "timestamptz"),
+    "{rows}",
+    "app_id uuid, visitor_id uuid, is_new boolean, new_key bytea, analytics_visitor_id text,"
+    "state jsonb, last_statuses text, last_decided_at timestamptz, last_received_at timestamptz",
 )
 _KEYS = _Part(
     """INSERT INTO consent_visitor_keys (app_id, visitor_id, hash_key, created_at)
@@ -61,43 +63,39 @@ _DECISIONS = _Part(
         language, is_late, previous_hash, row_hash)
     SELECT app_id, sequence, decision_id, visitor_hash, decided_at, $1, consents, hostname, scope,
         action, method, source, language, is_late, previous_hash, row_hash
-    FROM unnest({}) AS new(app_id, sequence, decision_id, visitor_hash, decided_at, consents,
-        hostname, scope, action, method, source, language, is_late, previous_hash, row_hash)""",
-    (
-        *("uuid", "bigint", "uuid", "bytea", "timestamptz", "jsonb", "text", "smallint"),
-        *("smallint", "text", "smallint", "text", "boolean", "bytea", "bytea"),
-    ),
+    FROM ({rows}) AS new""",
+    "app_id uuid, sequence bigint, decision_id uuid, visitor_hash bytea, decided_at timestamptz,"
+    "consents jsonb, hostname text, scope smallint, action smallint, method text,"
+    "source smallint, language text, is_late boolean, previous_hash bytea, row_hash bytea",
 )
 _COUNTERS = _Part(
     """INSERT INTO consent_counters AS stored (app_id, counted_hour, event_type, hostname,
         consent_source, consent_form_button, consent_scope, consent_action, types, event_count)
-    SELECT * FROM unnest({})
+    {rows}
     ON CONFLICT (app_id, counted_hour, event_type, hostname, consent_source, consent_form_button,
         consent_scope, consent_action, types)
         DO UPDATE SET event_count = stored.event_count + excluded.event_count""",
-    (
-        *("uuid", "timestamptz", "smallint", "text", "smallint", "smallint", "smallint"),
-        *("smallint", "text", "bigint"),
-    ),
+    "app_id uuid, counted_hour timestamptz, event_type smallint, hostname text, source smallint,"
+    "button smallint, scope smallint, action smallint, types text, event_count bigint",
 )
 _HOSTNAMES = _Part(
     """INSERT INTO consent_hostnames (app_id, hostname, first_seen_at)
-    SELECT *, $1 FROM unnest({})
+    SELECT *, $1 FROM ({rows}) AS new
     ON CONFLICT (app_id, hostname) DO NOTHING""",
-    ("uuid", "text"),
+    "app_id uuid, hostname text",
 )
 _DAYS = _Part(
     """INSERT INTO consent_day_visitors AS stored (app_id, day, visitor_digest, hostname,
         has_decided)
-    SELECT * FROM unnest({})
+    {rows}
     ON CONFLICT (app_id, day, visitor_digest)
         DO UPDATE SET has_decided = stored.has_decided OR excluded.has_decided""",
-    ("uuid", "date", "bytea", "text", "boolean"),
+    "app_id uuid, day date, visitor_digest bytea, hostname text, has_decided boolean",
 )
 # LATERAL with LIMIT 1 makes the planner look each one up, whatever it believes about the table.
 _DECIDED = _Part(
     """UPDATE consent_day_visitors AS stored SET has_decided = true
-    FROM unnest({}) AS wanted(app_id, day, visitor_digest)
+    FROM ({rows}) AS wanted
     CROSS JOIN LATERAL (
         SELECT ctid FROM consent_day_visitors found
         WHERE found.app_id = wanted.app_id AND found.day = wanted.day
@@ -105,14 +103,14 @@ _DECIDED = _Part(
         LIMIT 1
     ) AS undecided
     WHERE stored.ctid = undecided.ctid""",
-    ("uuid", "date", "bytea"),
+    "app_id uuid, day date, visitor_digest bytea",
 )
 _ENDS = _Part(
     """INSERT INTO consent_chains (app_id, last_sequence, last_hash)
-    SELECT * FROM unnest({})
+    {rows}
     ON CONFLICT (app_id) DO UPDATE SET
         last_sequence = excluded.last_sequence, last_hash = excluded.last_hash""",
-    ("uuid", "bigint", "bytea"),
+    "app_id uuid, last_sequence bigint, last_hash bytea",
 )
 _PARTS = {
     "given": _GIVEN,
@@ -138,9 +136,12 @@ CounterKey = tuple[str, datetime, int, str, int, int, int, int, str]
 class Batch:
     """What a batch writes; keys are (app_id, other id).
 
-    links: (app_id, row, its consents as JSON). ends: {app_id: (sequence, hash)}.
+    links: (app_id, row, its consents as JSON). ends: {app_id: (sequence, hash)}. is_one_app: all
+    of it is one app's. has_erased: one of its apps remembers erased persons.
     """
 
+    is_one_app: bool = False
+    has_erased: bool = True
     visitors: dict[tuple[str, str], Visitor] = field(default_factory=dict)
     links: list[tuple[str, Link, str]] = field(default_factory=list)
     counters: dict[CounterKey, int] = field(default_factory=dict)
@@ -172,19 +173,24 @@ async def save_batch(conn: asyncpg.Connection, batch: Batch, now: datetime) -> N
     }
     # A part without rows has costs too.
     names = tuple([name for name in _PARTS if rows.get(name) or has_rows.get(name)])
-    columns = [column for name in names for column in zip(*rows.get(name, ()), strict=True)]
-    await conn.execute(_statement(names), now, *columns)
+    is_one_app, has_erased = batch.is_one_app, batch.has_erased
+    parameters: list[Any] = []
+    for name in names:
+        if name in rows:
+            parameters += row_parameters(_PARTS[name].columns, rows[name], is_one_app=is_one_app)
+    await conn.execute(_statement(names, is_one_app, has_erased), now, *parameters)
 
 
 @lru_cache
-def _statement(names: Sequence[str]) -> str:
-    """These parts as one statement. The parameters are $1, the moment, and each part's arrays."""
+def _statement(names: Sequence[str], is_one_app: bool, has_erased: bool) -> str:  # noqa: FBT001
+    """These parts as one statement. The parameters are $1, the moment, and each part's rows."""
     numbers = count(2)
+    analytics_id = _UNBLOCKED_ID if has_erased else "analytics_visitor_id"
     parts = []
     for name in names:
-        text, types = _PARTS[name]
-        parameters = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in types)
-        parts.append(f"{name} AS ({text.format(parameters)})")
+        text, columns = _PARTS[name]
+        rows = rows_sql(columns, numbers, is_one_app=is_one_app) if columns else ""
+        parts.append(f"{name} AS ({text.format(rows=rows, analytics_id=analytics_id)})")
     return f"WITH {', '.join(parts)} SELECT $1::timestamptz"
 
 

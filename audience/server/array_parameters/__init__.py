@@ -1,0 +1,1 @@
+"""Rows of a statement as one array for each column."""
