@@ -10,6 +10,7 @@ make a profile for the same new identifier.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import orjson
@@ -33,17 +34,17 @@ from audience.profiles.storage import (
     PROFILE_COLUMNS,
     profile_of,
 )
+from audience.server.array_parameters.storage import text_array, uuid_array
 
 # One row per app that may be written to, then one per profile. One statement for all apps of the
 # batch: round trips are what a batch waits for. LATERAL with LIMIT 1 makes the planner look each
-# key up, whatever it believes about the app. Memberships are looked up only for the apps that this
-# process knows to have audiences ($7), and when they may change only where time matters ($8).
+# key up, whatever it believes about the app.
 _LOADING = f"""
 SELECT {NO_PROFILE_COLUMNS},
     a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_id,
     a.blocked_identifier_values, (
         SELECT json_object_agg(d.attribute_name, d.value_type)::text
-        FROM unnest($5::uuid[], $6::text[]) AS wanted(app_id, attribute_name)
+        FROM unnest($5::text::uuid[], $6::text::text[]) AS wanted(app_id, attribute_name)
         CROSS JOIN LATERAL (
             SELECT t.attribute_name, t.value_type FROM attribute_definitions t
             WHERE t.app_id = wanted.app_id AND t.field_type = 'attributes'
@@ -61,10 +62,10 @@ CROSS JOIN LATERAL (
 ) a
 UNION ALL
 SELECT {PROFILE_COLUMNS}, ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    member.audience_ids, member.matched_at, due.changes_at
+    {{audience_columns}}
 FROM (
     SELECT DISTINCT wanted.app_id, found.profile_id
-    FROM unnest($2::uuid[], $3::text[], $4::text[])
+    FROM unnest($2::text::uuid[], $3::text::text[], $4::text::text[])
         AS wanted(app_id, identifier_name, identifier_value)
     CROSS JOIN LATERAL (
         SELECT i.profile_id FROM profile_identifiers i
@@ -78,6 +79,11 @@ CROSS JOIN LATERAL (
     WHERE q.app_id = ids.app_id AND q.profile_id = ids.profile_id
     LIMIT 1
 ) p
+{{memberships}}"""  # noqa: S608 - all parts are constants
+
+# For the apps that this process knows to have audiences ($7); when they may change only where time
+# matters ($8).
+_MEMBERSHIPS = """
 LEFT JOIN LATERAL (
     SELECT array_agg(m.audience_id::text) AS audience_ids, array_agg(m.matched_at) AS matched_at
     FROM audience_members m
@@ -88,13 +94,21 @@ LEFT JOIN LATERAL (
     WHERE ids.app_id = ANY($8::uuid[]) AND r.app_id = ids.app_id AND r.profile_id = p.profile_id
     LIMIT 1
 ) due ON true
-"""  # noqa: S608 - all parts are constants
-
+"""
 
 # Few apps remember erased profiles, and looking for them has its price even where there are none.
 # So they are looked up along with the rest only for apps that this process knows to remember some.
-LOAD_APPS = _LOADING.replace("{erased}", "NULL::text")
-LOAD_APPS_WITH_ERASED = _LOADING.replace("{erased}", ERASED_COLUMN)
+# Memberships likewise.
+_LOADING_MEMBERSHIPS = _LOADING.replace("{memberships}", _MEMBERSHIPS).replace(
+    "{audience_columns}", "member.audience_ids, member.matched_at, due.changes_at"
+)
+_LOADING_NO_MEMBERSHIPS = _LOADING.replace("{memberships}", "").replace(
+    "{audience_columns}", "NULL, NULL, NULL"
+)
+LOAD_APPS = _LOADING_NO_MEMBERSHIPS.replace("{erased}", "NULL::text")
+LOAD_APPS_WITH_ERASED = _LOADING_NO_MEMBERSHIPS.replace("{erased}", ERASED_COLUMN)
+LOAD_APPS_WITH_MEMBERSHIPS = _LOADING_MEMBERSHIPS.replace("{erased}", "NULL::text")
+LOAD_APPS_WITH_BOTH = _LOADING_MEMBERSHIPS.replace("{erased}", ERASED_COLUMN)
 _MAX_REMEMBERING = 10_000
 _remembering: set[str] = set()
 
@@ -129,21 +143,16 @@ async def load_apps(
     Both arguments are by app_id. Apps that do not exist or have the audience manager switched off
     are left out.
     """
-    wanted = [(app_id, pair) for app_id, pairs in identifiers.items() for pair in pairs]
-    named = [(app_id, name) for app_id, names in attribute_names.items() for name in names]
     known = {app_id: found for app_id in identifiers if (found := known_audiences(app_id))}
     is_remembering = not _remembering.isdisjoint(identifiers)
-    rows = await conn.fetch(
-        LOAD_APPS_WITH_ERASED if is_remembering else LOAD_APPS,
-        list(identifiers),
-        [app_id for app_id, _ in wanted],
-        [pair[0] for _, pair in wanted],
-        [pair[1] for _, pair in wanted],
-        [app_id for app_id, _ in named],
-        [name for _, name in named],
-        list(known),
-        [app_id for app_id, found in known.items() if found.may_change_by_time],
-    )
+    parameters = _parameters(identifiers, attribute_names)
+    if known:
+        timely = [app_id for app_id, found in known.items() if found.may_change_by_time]
+        statement = LOAD_APPS_WITH_BOTH if is_remembering else LOAD_APPS_WITH_MEMBERSHIPS
+        rows = await conn.fetch(statement, *parameters, list(known), timely)
+    else:
+        statement = LOAD_APPS_WITH_ERASED if is_remembering else LOAD_APPS
+        rows = await conn.fetch(statement, *parameters)
     apps: dict[str, LoadedApp] = {}
     for row in rows:
         app_id = row["loaded_app_id"]
@@ -161,6 +170,22 @@ async def load_apps(
     for app_id, app in apps.items():
         await _complete(conn, app_id, app, known.get(app_id))
     return apps
+
+
+def _parameters(
+    identifiers: Mapping[str, Collection[Identifier]],
+    attribute_names: Mapping[str, Collection[str]],
+) -> list[Any]:
+    """The first parameters of the loading statements: apps, identifiers, names of attributes."""
+    wanted = [pair for pairs in identifiers.values() for pair in pairs]
+    return [
+        list(identifiers),
+        uuid_array([app_id for app_id, pairs in identifiers.items() for _ in pairs]),
+        text_array([pair[0] for pair in wanted]),
+        text_array([pair[1] for pair in wanted]),
+        uuid_array([app_id for app_id, names in attribute_names.items() for _ in names]),
+        text_array([name for names in attribute_names.values() for name in names]),
+    ]
 
 
 def _note_remembering(app_id: str, has_erased: bool) -> bool:  # noqa: FBT001 - a column's value

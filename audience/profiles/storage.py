@@ -16,6 +16,7 @@ from audience.profiles.ledger import storage as ledger
 from audience.profiles.moved_identifiers.storage import insert_moved
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
+from audience.server.array_parameters.storage import number_array, text_array, uuid_array
 
 # What most profiles have nothing of comes in one column, null when it is all empty. `profile_of`
 # takes the columns by their places: a statement begins with them.
@@ -96,7 +97,8 @@ UPDATE profiles p SET updated_at = $3::timestamptz, email_as_given = touched.ema
     analytics_visitor_seen_at =
         CASE WHEN touched.is_seen THEN $3 ELSE p.analytics_visitor_seen_at END,
     attributes = touched.attributes, attribute_written_at = touched.attribute_written_at
-FROM unnest($1::uuid[], $2::uuid[], $4::text[], $5::text[], $6::boolean[], $7::jsonb[], $8::jsonb[])
+FROM unnest($1::text::uuid[], $2::text::uuid[], $4::text::text[], $5::text::text[],
+        $6::text::boolean[], $7::jsonb[], $8::jsonb[])
     AS touched(app_id, profile_id, email_as_given, analytics_visitor_id, is_seen, attributes,
         attribute_written_at)
 WHERE p.app_id = touched.app_id AND p.profile_id = touched.profile_id
@@ -202,7 +204,7 @@ async def touch_profiles(conn: asyncpg.Connection, sets: Mapping[str, ProfileSet
     sets: {app_id: its profiles}.
     """
     columns = touch_columns(sets)
-    if columns[0]:
+    if columns[2] is not None:
         await conn.execute(TOUCH_PROFILES, *columns)
 
 
@@ -216,12 +218,12 @@ def touch_columns(sets: Mapping[str, ProfileSet]) -> list[Any]:
         app_ids += [app_id] * len(ids)
     now = touched[0].updated_at if touched else None
     return [
-        app_ids,
-        [p.profile_id for p in touched],
+        uuid_array(app_ids),
+        uuid_array([p.profile_id for p in touched]),
         now,
-        [p.email_as_given for p in touched],
-        [p.analytics_visitor_id for p in touched],
-        [p.analytics_visitor_seen_at == now for p in touched],
+        text_array([p.email_as_given for p in touched]),
+        text_array([p.analytics_visitor_id for p in touched]),
+        number_array([p.analytics_visitor_seen_at == now for p in touched]),
         [_json(p.attributes) for p in touched],
         [_json(p.attribute_written_at) for p in touched],
     ]
@@ -236,37 +238,18 @@ async def delete_profiles(
 
 def profile_of(row: asyncpg.Record) -> Profile:
     """The profile of a row that begins with PROFILE_COLUMNS."""
-    (profile_id, created_at, updated_at, user_id, email, email_as_given, *rest) = row[:10]
-    (device_ids, analytics_visitor_ids, analytics_visitor_id, analytics_visitor_seen_at) = rest
-    attributes, written_at, analytics_at, consents_at, facts = row[10:_PROFILE_COLUMN_COUNT]
-    profile = Profile(
-        profile_id,
-        created_at,
-        updated_at,
-        user_id,
-        email,
-        email_as_given,
-        device_ids,
-        analytics_visitor_ids,
-        analytics_visitor_id,
-        analytics_visitor_seen_at,
-        orjson.loads(attributes),
-        orjson.loads(written_at),
-        analytics_at=analytics_at,
-        consents_at=consents_at,
-        stored_bytes=len(attributes),
+    # In the order of the members, without their names and defaults: this is run for every write.
+    stored = row[:_PROFILE_COLUMN_COUNT]
+    attributes, written_at, analytics_at, consents_at, facts = stored[10:]
+    forms, analytics, *later = (
+        ({}, {}, {}, {}, {}, {}, {}) if facts is None else orjson.loads(facts)
     )
-    if facts is not None:
-        (
-            profile.forms,
-            profile.analytics,
-            profile.visits,
-            profile.goals,
-            profile.ecommerce,
-            profile.generic,
-            profile.consents,
-        ) = orjson.loads(facts)
-    return profile
+    members: list[Any] = [
+        *(orjson.loads(attributes), orjson.loads(written_at), forms, analytics, analytics_at),
+        *later,
+        *(consents_at, len(attributes)),
+    ]
+    return Profile(*stored[:10], *members)
 
 
 def _json(value: object) -> str:

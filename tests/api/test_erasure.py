@@ -209,7 +209,7 @@ async def test_what_is_remembered_is_looked_up_however_small_its_table_was(app: 
     await app.rows.execute("ANALYZE erased_identifiers")
     writer = await app.database.connect()
     try:
-        wanted = [app.app_id], ["user_id"], ["jane"]
+        wanted = f"{{{app.app_id}}}", "{user_id}", "{jane}"
         plan = await writer.fetch(f"EXPLAIN {FIND_REMEMBERED}", app.app_id, *wanted)
         text = "\n".join(row[0] for row in plan)
         assert "Seq Scan" not in text

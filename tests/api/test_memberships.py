@@ -248,7 +248,7 @@ async def test_many_changes_in_one_batch_end_in_the_last_state(
 @pytest.mark.parametrize(
     "statement",
     [
-        pytest.param(change_storage.LOAD_APPS, id="load of a batch"),
+        pytest.param(change_storage.LOAD_APPS_WITH_MEMBERSHIPS, id="load of a batch"),
         pytest.param(membership_storage.GET_BEFORE, id="load of other changes"),
         pytest.param(public_storage.LIST_MEMBERSHIPS, id="public list"),
     ],

@@ -12,14 +12,16 @@ import orjson
 
 from audience.profile_changes.erasure.memory import Remembered, Remembrance, split_digests
 from audience.profiles.identifiers import Identifier
+from audience.server.array_parameters.storage import text_array, uuid_array
 
 #: More erasures of one identifier within a few days are not looked at.
 MAX_ERASURES_OF_IDENTIFIER = 16
 
 # For the statement that loads a batch of writes (`profile_changes/storage.py`): of its app `a` and
-# its identifiers ($2 to $4) what is remembered; null in an app that remembers nothing, which then
-# costs nothing. LATERAL with LIMIT makes the planner look each key up, whatever it believes of the
-# app. OFFSET 0: each hash is computed once, not for every row that it may be compared with.
+# its identifiers ($2 to $4, arrays as text) what is remembered; null in an app that remembers
+# nothing, which then costs nothing. LATERAL with LIMIT makes the planner look each key up, whatever
+# it believes of the app. OFFSET 0: each hash is computed once, not for every row that it may be
+# compared with.
 ERASED_COLUMN = f"""CASE WHEN a.erasure_key IS NOT NULL THEN (
         SELECT json_agg(json_build_array(wanted.identifier_name, wanted.identifier_value,
             encode(e.hash_key, 'hex'), encode(e.value_digests, 'hex'), e.erased_at,
@@ -27,7 +29,7 @@ ERASED_COLUMN = f"""CASE WHEN a.erasure_key IS NOT NULL THEN (
         FROM (
             SELECT app_id, identifier_name, identifier_value, sha256(a.erasure_key
                 || convert_to(identifier_name || ':' || identifier_value, 'UTF8')) AS hash
-            FROM unnest($2::uuid[], $3::text[], $4::text[])
+            FROM unnest($2::text::uuid[], $3::text::text[], $4::text::text[])
                 AS named(app_id, identifier_name, identifier_value)
             WHERE app_id = a.app_id OFFSET 0
         ) wanted
@@ -160,8 +162,8 @@ async def find_remembered(
     conn: asyncpg.Connection, app_id: str, identifiers: Collection[Identifier]
 ) -> Remembered:
     """What is remembered of erased profiles of the app that held any of the identifiers."""
-    app_ids = [app_id] * len(identifiers)
-    names, values = zip(*identifiers, strict=True) if identifiers else ((), ())
+    app_ids = uuid_array([app_id] * len(identifiers))
+    names, values = [text_array([one[place] for one in identifiers]) for place in (0, 1)]
     text = await conn.fetchval(FIND_REMEMBERED, app_id, app_ids, names, values)
     return remembered_of(text) if text else {}
 
