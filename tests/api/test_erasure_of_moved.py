@@ -345,12 +345,12 @@ async def test_many_documents_of_a_profile_that_is_deleted_by_hand(
     for number in range(5):
         await app.write({"device_id": f"phone-{number}"})
         await app.write({"user_id": "jane", "device_id": f"phone-{number}"})
-    await app.write({"user_id": "bob", "device_id": DEVICE})
-    await app.write({"user_id": "bob", "analytics_visitor_id": VISITOR})
-    bob = (await app.profile("user_id", "bob"))["id"]
+    await app.write({"user_id": "marker-bob", "device_id": DEVICE})
+    await app.write({"user_id": "marker-bob", "analytics_visitor_id": VISITOR})
+    bob = (await app.profile("user_id", "marker-bob"))["id"]
     url = f"/api/audiences/v1/profiles/{bob}/?website_id={app.app_id}"
     assert (await authorized.delete(url))[0] == 204
-    await _assert_clean(app, database_url, *MARKERS, "bob")
+    await _assert_clean(app, database_url, *MARKERS, "marker-bob")
     assert await app.count("profile_merges") == 5
 
 
