@@ -128,6 +128,12 @@ consent_visitors = Table(
         "app_id",
         postgresql_where=text("NOT is_expired"),
     ),
+    Index(
+        "ix__consent_visitors__expired",
+        "app_id",
+        "last_decided_at",
+        postgresql_where=text("is_expired"),
+    ),
     postgresql_with={"fillfactor": 80},
 )
 

@@ -12,7 +12,7 @@ from audience.profiles.attribute_statistics.jobs import count_due_attributes
 from audience.server import clock
 from consent.decisions.app_batch import Collect
 from consent.decisions.collected import parse_collected
-from consent.decisions.expiry import storage
+from consent.decisions.expiry import operations, storage
 from consent.decisions.expiry.operations import expire_consents
 from consent.decisions.writer import make_writer
 from tests.api.test_consent_forms import change_settings
@@ -198,6 +198,57 @@ async def test_a_decision_whose_period_is_being_made_longer_does_not_expire(
     while await expire_consents(app.service.app):  # type: ignore[arg-type]
         pass
     assert await _consents(app) == {"analytics": 1}
+
+
+@pytest.mark.parametrize("seconds", [86_400, 0])
+async def test_an_expired_decision_counts_again_when_the_period_is_made_longer(
+    authorized: Authorized, gated: App, seconds: int
+) -> None:
+    await gated.write({"analytics_visitor_id": OTHER_ID})
+    await new_visitor(gated, ANALYTICS_ID).decide(analytics=1, remarketing=0)
+    assert await gated.write(ITEM) == (204, "")
+    await new_visitor(gated, OTHER_ID).decide(analytics=1)
+    # The newest decision of a browser counts, whichever is told first.
+    await new_visitor(gated, OTHER_ID).decide(analytics=0)
+    await change_settings(authorized, gated, decision_period_seconds=3600)
+    for table, column in (("profiles", "consents_at"), ("consent_visitors", "last_decided_at")):
+        await gated.rows.execute(f"UPDATE {table} SET {column} = {column} - interval '2 hours'")
+    while await expire_consents(gated.service.app):  # type: ignore[arg-type]
+        pass
+    assert (await _consents(gated), await _consents(gated, OTHER_ID)) == ({}, {})
+    await change_settings(authorized, gated, decision_period_seconds=seconds)
+    while await expire_consents(gated.service.app):  # type: ignore[arg-type]
+        pass
+    assert await _consents(gated) == {"analytics": 1, "remarketing": 0}
+    assert await _consents(gated, OTHER_ID) == {"analytics": 0}
+    assert await gated.write(ITEM) == (204, "")
+
+
+async def test_of_expired_decisions_only_those_within_the_longer_period_count_again(
+    authorized: Authorized, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "_AT_ONCE", 1)
+    ids = [f"{number:016x}" for number in range(1, 5)]
+    await app.write(*({"analytics_visitor_id": one} for one in ids))
+    for number, one in enumerate(ids):
+        await new_visitor(app, one).decide(analytics=1)
+        for table, column, key in (
+            ("profiles", "consents_at", "analytics_visitor_id"),
+            ("consent_visitors", "last_decided_at", "analytics_visitor_id"),
+        ):
+            await app.rows.execute(
+                f"UPDATE {table} SET {column} = {column} - $1::interval WHERE {key} = $2",
+                timedelta(hours=2 + number),
+                one,
+            )
+    await change_settings(authorized, app, decision_period_seconds=3600)
+    while await expire_consents(app.service.app):  # type: ignore[arg-type]
+        pass
+    assert [await _consents(app, one) for one in ids] == [{}] * 4
+    await change_settings(authorized, app, decision_period_seconds=int(3.5 * 3600))
+    while await expire_consents(app.service.app):  # type: ignore[arg-type]
+        pass
+    assert [await _consents(app, one) for one in ids] == [{"analytics": 1}] * 2 + [{}] * 2
 
 
 async def test_the_gate_can_be_opened_again(authorized: Authorized, gated: App) -> None:

@@ -146,6 +146,8 @@ def test_identifiers_that_have_moved_already_are_noted(fresh_url: str) -> None:
     assert sorted(found) == ["gone 1", "kept 1", "kept 2", "phone 2"]
 
 
+# Partial ones: no other statement has their condition, so the planner takes them for none.
+OF_ONE_STATEMENT = {"ix__consent_visitors__expired"}
 #: Belong to the installation or an organization, not to an app.
 OF_THE_INSTALLATION = {"organizations", "api_credentials", "signing_keys", "audit_entries"}
 
@@ -156,7 +158,8 @@ def test_every_growing_table_starts_its_key_with_the_app() -> None:
             continue
         assert next(iter(table.primary_key.columns)).name == "app_id", table.name
         for index in table.indexes:
-            assert next(iter(index.columns)).name != "app_id", index.name
+            if index.name not in OF_ONE_STATEMENT:
+                assert next(iter(index.columns)).name != "app_id", index.name
         for constraint in table.constraints:
             names = [column.name for column in getattr(constraint, "columns", [])]
             if type(constraint).__name__ == "UniqueConstraint":
