@@ -14,6 +14,8 @@ from audience.public import Identifier
 from consent.data_subject_requests.lifecycle import FORM, OPEN, UNVERIFIED
 from consent.tables_requests import data_subject_request_events, data_subject_requests
 
+#: Verified by the team itself or by the controller: then what they say about the person counts.
+CHECKED_BY = ("hand", "opendsr")
 #: Identifiers that are one person's alone.
 _PERSONAL = ("email", "user_id")
 
@@ -151,14 +153,20 @@ async def list_requests_like(
 ) -> list[DataSubjectRequest]:
     """Every other request of the same type by the same person, oldest first, rows locked.
 
-    The same person: the same e-mail, or one of the two has none and both name the same address or
-    user ID.
+    request: as it is once verified. The same person: the same e-mail; or the same user ID, where it
+    is checked in the request and in the other one, or the other one has no e-mail to prove, and one
+    of the two has none. An address that is only named beside makes nobody the same: nobody would
+    hear of the outcome.
     """
     column = data_subject_requests.c
-    is_alike = is_by_person(request, request.personal_identifiers)
-    if request.email is not None:
-        # What else it names is only claimed.
-        is_alike = and_(is_alike, or_(column.email == request.email, column.email.is_(None)))
+    is_alike: Any = false() if request.email is None else column.email == request.email
+    if request.verified_by in CHECKED_BY:
+        user_ids = [one for one in request.personal_identifiers if one[0] == "user_id"]
+        is_same = _names_one_of(user_ids)
+        is_checked: Any = column.email.is_(None)
+        if request.email is None:
+            is_checked = or_(is_checked, column.verified_by.in_(CHECKED_BY))
+        is_alike = or_(is_alike, and_(is_same, is_checked))
     rows = await conn.execute(
         select(data_subject_requests)
         .where(
@@ -176,15 +184,21 @@ async def list_requests_like(
 def is_by_person(request: DataSubjectRequest, identifiers: Sequence[Identifier]) -> Any:
     """The condition that a row is by the person of the request, who has these identifiers.
 
-    identifiers: personal ones. By the person is what comes from one of the e-mails, and what names
-    one of the identifiers where one of the two requests has no e-mail.
+    identifiers: personal ones. By the person is what comes from one of the e-mails; and what has no
+    e-mail and names one of the identifiers. Beside another e-mail they are only claimed, unless
+    they are checked and the request has no e-mail itself.
     """
     column = data_subject_requests.c
-    by_email = column.email.in_(emails_among(identifiers))
-    named = or_(false(), *(column.identities.contains([one._asdict()]) for one in identifiers))
+    is_checked: Any = column.email.is_(None)
     if request.email is None:
-        return or_(by_email, named)
-    return or_(by_email, and_(named, column.email.is_(None)))
+        is_checked = or_(is_checked, column.verified_by.in_(CHECKED_BY))
+    by_email = column.email.in_(emails_among(identifiers))
+    return or_(by_email, and_(_names_one_of(identifiers), is_checked))
+
+
+def _names_one_of(identifiers: Sequence[Identifier]) -> Any:
+    identities = data_subject_requests.c.identities
+    return or_(false(), *(identities.contains([one._asdict()]) for one in identifiers))
 
 
 def awaiting_answer() -> Any:

@@ -224,6 +224,59 @@ async def test_an_expired_decision_counts_again_when_the_period_is_made_longer(
     assert await gated.write(ITEM) == (204, "")
 
 
+async def _age(app: App, hours: float) -> None:
+    """Let so much time pass since all decisions."""
+    microseconds = int(hours * 3_600_000_000)
+    await app.rows.execute(
+        "UPDATE profiles SET consents_at = consents_at - $1::interval", timedelta(hours=hours)
+    )
+    await app.rows.execute(
+        "UPDATE consent_visitors SET last_decided_at = last_decided_at - $1::interval, state = ("
+        "SELECT jsonb_object_agg(key, jsonb_set(value, '{1}', to_jsonb((value->>1)::bigint - $2)))"
+        " FROM jsonb_each(state))",
+        timedelta(hours=hours),
+        microseconds,
+    )
+
+
+async def test_types_whose_own_decision_is_too_old_do_not_count_again(
+    authorized: Authorized, app: App
+) -> None:
+    await app.write(ITEM)
+    visitor = new_visitor(app, ANALYTICS_ID)
+    await visitor.decide(analytics=1)
+    await _age(app, 5)
+    await visitor.decide(remarketing=1)
+    await _age(app, 2)
+    await change_settings(authorized, app, decision_period_seconds=3600)
+    while await expire_consents(app.service.app):  # type: ignore[arg-type]
+        pass
+    assert await _consents(app) == {}
+    await change_settings(authorized, app, decision_period_seconds=3 * 3600)
+    while await expire_consents(app.service.app):  # type: ignore[arg-type]
+        pass
+    assert await _consents(app) == {"remarketing": 1}
+
+
+async def test_a_late_decision_does_not_keep_an_expired_one_from_counting_again(
+    authorized: Authorized, app: App
+) -> None:
+    await app.write(ITEM)
+    visitor = new_visitor(app, ANALYTICS_ID)
+    await visitor.decide(analytics=1)
+    await _age(app, 2)
+    await change_settings(authorized, app, decision_period_seconds=3600)
+    while await expire_consents(app.service.app):  # type: ignore[arg-type]
+        pass
+    await change_settings(authorized, app, decision_period_seconds=86_400)
+    late = (clock.now() - timedelta(hours=4)).isoformat()
+    sent = await visitor.send({"consents": {"analytics": {"status": 0}}, "decidedAt": late})
+    assert sent[0] == 204
+    while await expire_consents(app.service.app):  # type: ignore[arg-type]
+        pass
+    assert await _consents(app) == {"analytics": 1}
+
+
 async def test_of_expired_decisions_only_those_within_the_longer_period_count_again(
     authorized: Authorized, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.data_subjects import Office
+from tests.mailbox import secrets_of
 
 
 def _letter(email: str | None = None, **identities: str) -> dict[str, Any]:
@@ -39,6 +40,32 @@ async def test_requests_of_the_same_user_group_together_without_an_email_too(
     assert (leader["status"], follower["status"]) == ("to_do", expected)
     assert follower.get("leader_id") == (ids[0] if expected == "duplicate" else None)
     assert leader["duplicates"] == ([ids[1]] if expected == "duplicate" else [])
+
+
+async def test_an_address_beside_makes_no_duplicate(office: Office) -> None:
+    """A letter has nobody to tell of the outcome: it leads no request of the address it names."""
+    beside = [{"identifier_name": "email", "identifier_value": "j@shop.example"}]
+    letter = await _note(office, identities=beside)
+    by_email = await _note(office, email="j@shop.example")
+    for request_id in (letter, by_email):
+        assert (await office.act(request_id, "verify", reason="passport seen"))[0] == 200
+        assert (await office.get(request_id))["status"] == "to_do"
+
+
+@pytest.mark.parametrize("is_claim_first", [True, False])
+async def test_a_user_id_that_is_only_claimed_makes_no_duplicate(
+    office: Office, *, is_claim_first: bool
+) -> None:
+    """Who proves an e-mail proves nothing else that the request names."""
+    claim = await _note(office, **_letter("joe@shop.example", user_id="jane"), asks_for_proof=True)
+    (mail,) = await office.deliver()
+    letter = await _note(office, **_letter(user_id="jane"))
+    if is_claim_first:
+        assert (await office.confirm(*secrets_of(mail)))[0] == 200
+    assert (await office.act(letter, "verify", reason="passport seen"))[0] == 200
+    if not is_claim_first:
+        assert (await office.confirm(*secrets_of(mail)))[0] == 200
+    assert [(await office.get(one))["status"] for one in (claim, letter)] == ["to_do"] * 2
 
 
 async def test_of_letters_of_one_user_verified_at_once_exactly_one_leads(office: Office) -> None:

@@ -5,12 +5,15 @@ Letters and OpenDSR requests. Each person here has a neighbour, who has written 
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from audience.server.database import Database
 from consent.data_subject_requests import storage
 from consent.data_subject_requests.execution import erasing
+from consent.data_subject_requests.execution.jobs import execute_step
 from tests.conftest import App
 from tests.data_subjects import Office
 from tests.database_dump import found_in_dump
@@ -64,6 +67,16 @@ async def _opendsr(office: Office, user_id: str) -> str:
     )
 
 
+async def _claim(office: Office) -> str:
+    """A request whose e-mail is proved, and the user ID only claimed; its id."""
+    claim = await _letter(
+        office, USER_ID, email="joe@shop.example", content="neighbour-claim", asks_for_proof=True
+    )
+    (mail,) = await office.deliver()
+    assert (await office.confirm(*secrets_of(mail)))[0] == 200
+    return claim
+
+
 async def test_an_erasure_reaches_requests_that_name_the_user_id_or_the_address(
     app: App, office: Office, database_url: str
 ) -> None:
@@ -95,17 +108,46 @@ async def test_an_erasure_reaches_requests_that_name_the_user_id_or_the_address(
         assert (await office.get(one))["content"] == content
 
 
-async def test_an_erasure_by_letter_reaches_requests_with_an_e_mail_that_name_the_user_id(
+async def test_an_erasure_by_letter_reaches_other_letters_and_nobody_s_claim(
     app: App, office: Office, database_url: str
 ) -> None:
     await app.write({"user_id": "marker-jane", "attributes": [{"name": "a", "value": "marker-a"}]})
-    other = await _letter(office, USER_ID, email="marker@other.example")
+    others = [
+        await _letter(office, USER_ID, request_type="view_data"),
+        # Checked by the team: then the address is the person's as well.
+        await _letter(office, USER_ID, email="marker@other.example", is_verified=True),
+    ]
+    claim = await _claim(office)
     request_id = await _letter(office, USER_ID, request_type="delete_data", is_verified=True)
-    assert (await preview(office, request_id))["data_subject_requests"] == 2
+    assert (await preview(office, request_id))["data_subject_requests"] == 3
     await execute(office, request_id)
-    markers = ("marker-jane", "marker-a", "marker@other.example", "marker-letter")
+    markers = ("marker-a", "marker-letter", "marker@other.example")
     assert found_in_dump(database_url, markers) == []
-    assert (await office.get(other))["status"] == "cancelled"
+    assert [(await office.get(one))["status"] for one in others] == ["cancelled"] * 2
+    shown = await office.get(claim)
+    assert (shown["status"], shown["content"]) == ("to_do", "neighbour-claim")
+
+
+async def test_an_erasure_that_began_before_user_ids_counted_keeps_the_e_mails_it_has_found(
+    app: App, office: Office, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    await app.write({"email": "jane@shop.example", "user_id": "marker-jane"})
+    await app.write({"email": "marker-old@shop.example", "device_id": "marker-device"})
+    earlier = await office.ask("marker-old@shop.example", "view_data")
+    await office.deliver()
+    request_id = await verified_request(office, "delete_data")
+    device = {"identifier_name": "device_id", "identifier_value": "marker-device"}
+    status, _ = await office.act(request_id, "execute", confirmed_identifiers=[device])
+    assert status == 202
+    await execute_step(database, tmp_path, request_id)
+    await office.rows.execute(
+        "UPDATE data_subject_executions SET cursor = cursor - 'identifiers' || $1::text::jsonb",
+        json.dumps({"emails": ["jane@shop.example", "marker-old@shop.example"]}),
+    )
+    await run(office)
+    await office.deliver()
+    assert found_in_dump(database_url, (*MARKERS, "marker-old", "marker-device")) == []
+    assert (await office.get(earlier))["status"] == "cancelled"
 
 
 async def test_a_user_id_that_is_only_claimed_reaches_no_other_request(
@@ -122,8 +164,7 @@ async def test_a_user_id_that_is_only_claimed_reaches_no_other_request(
     )
     (mail,) = await office.deliver()
     assert mail["To"] == "jane@shop.example"
-    link, code = secrets_of(mail)
-    assert (await office.confirm(link, code))[0] == 200
+    assert (await office.confirm(*secrets_of(mail)))[0] == 200
     await execute(office, claiming)
     shown = await office.get(neighbours)
     assert (shown["content"], shown["status"]) == ("neighbour-letter", "unverified")
@@ -152,17 +193,19 @@ async def test_an_export_shows_letters_that_name_the_user_id(app: App, office: O
         assert "neighbour" not in whole
 
 
-async def test_an_export_by_letter_shows_no_address_that_is_not_known_to_be_the_person_s(
+async def test_an_export_by_letter_shows_nothing_of_who_only_claims_the_user_id(
     app: App, office: Office
 ) -> None:
     await make_people(app, office)
-    other = await _letter(
-        office, USER_ID, email="neighbour@other.example", content="neighbour-claim"
+    await _claim(office)
+    checked = await _letter(
+        office, USER_ID, email="neighbour@other.example", content="neighbour", is_verified=True
     )
     request_id = await _letter(office, USER_ID, request_type="view_data", is_verified=True)
     await execute(office, request_id)
     data, page = await export_of(office, request_id)
-    assert {one["request_id"] for one in data["requests"]} == {other, request_id}
+    assert {one["request_id"] for one in data["requests"]} == {checked, request_id}
+    # Nothing but the letter says that the address is the person's too.
     assert "neighbour" not in json.dumps(data) + page
 
 

@@ -162,7 +162,7 @@ def _record(
         "status": found.status,
         "channel": found.channel,
         "received_at": found.received_at.isoformat(),
-        # Somebody else's address may stand beside the person's user ID.
+        # Another one may stand beside the person's user ID.
         "email": found.email if found.email in work.emails else None,
         "content": found.content if found.is_verified and _is_surely_theirs(work, found) else None,
         "hostname": found.hostname,

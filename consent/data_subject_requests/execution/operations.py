@@ -27,7 +27,7 @@ from consent.data_subject_requests.execution.person import (
     proved_identifiers,
 )
 from consent.data_subject_requests.execution.person_requests import storage as person_requests
-from consent.data_subject_requests.execution.step import FINISH, IDENTIFIERS, Step, Work
+from consent.data_subject_requests.execution.step import EMAILS, FINISH, IDENTIFIERS, Step, Work
 from consent.data_subject_requests.execution.storage import Execution
 from consent.data_subject_requests.lifecycle import CHANGE_DATA, DELETE_DATA, VIEW_DATA
 from consent.data_subject_requests.mails.operations import queue_mail
@@ -220,7 +220,7 @@ def _check(request: DataSubjectRequest, wanted: Mapping[str, Any]) -> None:
 
 
 def _kept(cursor: Mapping[str, Any]) -> dict[str, Any]:
-    return {IDENTIFIERS: cursor[IDENTIFIERS]} if IDENTIFIERS in cursor else {}
+    return {name: cursor[name] for name in (IDENTIFIERS, EMAILS) if name in cursor}
 
 
 def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

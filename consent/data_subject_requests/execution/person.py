@@ -11,10 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audience.public import Identifier, parse_identifier
-from consent.data_subject_requests.storage import DataSubjectRequest, only_personal
-
-#: Verified by the team itself or by the controller: then what they say about the person counts.
-_CHECKED_BY = ("hand", "opendsr")
+from consent.data_subject_requests.storage import CHECKED_BY, DataSubjectRequest, only_personal
 
 
 def proved_identifiers(
@@ -26,7 +23,7 @@ def proved_identifiers(
     named: list[Mapping[str, str]] = list(instructions.get("confirmed_identifiers", ()))
     if request.email is not None:
         named.append({"identifier_name": "email", "identifier_value": request.email})
-    if request.verified_by in _CHECKED_BY:
+    if request.verified_by in CHECKED_BY:
         named += request.identities
     found = (parse_identifier(one["identifier_name"], one["identifier_value"]) for one in named)
     return list(dict.fromkeys(identifier for identifier in found if identifier is not None))

@@ -17,6 +17,8 @@ from consent.data_subject_requests.storage import DataSubjectRequest, emails_amo
 FINISH = "finish"
 #: What stays in the cursor to the end: found by the first phase, and later not to be found again.
 IDENTIFIERS = "identifiers"
+#: What stood there before there were other identifiers: an execution may have begun then.
+EMAILS = "emails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Work:
         """E-mail addresses and user IDs of the person, as the first phase has found them."""
         found = self.execution.cursor.get(IDENTIFIERS)
         if found is None:
-            return identifiers_of_person(self.request, [])
+            emails = self.execution.cursor.get(EMAILS, [])
+            return identifiers_of_person(self.request, [Identifier("email", one) for one in emails])
         return [Identifier(*one) for one in found]
 
     @property

@@ -197,10 +197,10 @@ async def verify_request(
         message = "reason is required: it says how the requester's identity was checked"
         raise Invalid(message, path="reason")
     _check_provable(request)
+    request = replace(request, verified_at=now, verified_by=by, verification_reason=reason)
     alike = await requests.list_requests_like(conn, request)
     leader = next((one for one in alike if one.is_verified and one.status in lifecycle.OPEN), None)
     proved = _proved(request, leader, now)
-    proved = replace(proved, verified_at=now, verified_by=by, verification_reason=reason)
     await requests.save_request(conn, proved)
     await note_event(
         conn, proved, "verified", actor=actor, now=now, from_status=request.status, detail=reason

@@ -6,7 +6,7 @@ period longer.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 from aiohttp import web
@@ -15,6 +15,7 @@ from audience import public
 from audience.server import clock
 from audience.server.database import raw
 from audience.server.keys import DATABASE
+from consent.decisions.decide import valid_types
 from consent.decisions.expiry import storage
 from consent.decisions.expiry.storage import Marked
 from consent.decisions.storage import consent_lock_key, state_of
@@ -37,7 +38,10 @@ async def expire_consents(app: web.Application) -> bool:
 
 
 async def _step(
-    app: web.Application, find_app: _Find, mark: _Mark, statuses: Callable[[Marked], dict[str, int]]
+    app: web.Application,
+    find_app: _Find,
+    mark: _Mark,
+    statuses: Callable[[Marked, datetime], dict[str, int]],
 ) -> bool:
     now = clock.now()
     async with app[DATABASE].transaction() as conn:
@@ -48,7 +52,7 @@ async def _step(
         await storage.lock_consents(driver, consent_lock_key(app_id))
         marked = await mark(driver, app_id, now, _AT_ONCE)
         states = {
-            one.analytics_visitor_id: public.VisitorConsents(statuses(one), one.decided_at)
+            one.analytics_visitor_id: public.VisitorConsents(statuses(one, now), one.decided_at)
             for one in sorted(marked, key=lambda one: one.decided_at)
             if one.analytics_visitor_id is not None
         }
@@ -57,9 +61,13 @@ async def _step(
         return True
 
 
-def _nothing(_marked: Marked) -> dict[str, int]:
+def _nothing(_marked: Marked, _now: datetime) -> dict[str, int]:
     return {}
 
 
-def _statuses(marked: Marked) -> dict[str, int]:
-    return {name: one.status for name, one in state_of(marked.state).items()}
+def _statuses(marked: Marked, now: datetime) -> dict[str, int]:
+    """Of the types that count again: each has a time of its own."""
+    seconds = marked.period_seconds
+    valid_for = timedelta(seconds=seconds) if seconds else None
+    types = valid_types(state_of(marked.state), valid_for, now)
+    return {name: one.status for name, one in types.items()}

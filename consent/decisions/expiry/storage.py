@@ -12,8 +12,8 @@ from consent.forms.settings import DEFAULT_COOKIE_PERIOD_SECONDS
 # ends.
 _HAS_EXPIRED = """NOT v.is_expired AND p.seconds > 0
         AND v.last_decided_at <= {now}::timestamptz - p.seconds * interval '1 second'"""
-_COUNTS_AGAIN = """v.is_expired AND (p.seconds = 0
-        OR v.last_decided_at > {now}::timestamptz - p.seconds * interval '1 second')"""
+_COUNTS_AGAIN = """v.is_expired AND v.last_decided_at > CASE WHEN p.seconds = 0
+        THEN '-infinity' ELSE {now}::timestamptz - p.seconds * interval '1 second' END"""
 
 _FIND_APP = f"""
 SELECT p.app_id::text FROM (
@@ -30,7 +30,7 @@ FIND_APP_WITH_REVIVED = _FIND_APP.format(condition=_COUNTS_AGAIN.format(now="$1"
 # read here and nowhere before: what is marked stays so until the period changes again.
 _MARK_SOME = f"""
 WITH chosen AS (
-    SELECT v.app_id, v.visitor_id FROM (
+    SELECT v.app_id, v.visitor_id, p.seconds FROM (
         SELECT coalesce(
             (SELECT s.decision_period_seconds FROM consent_settings s WHERE s.app_id = $1),
             {DEFAULT_COOKIE_PERIOD_SECONDS}
@@ -41,7 +41,7 @@ WITH chosen AS (
 )
 UPDATE consent_visitors v SET is_expired = {{is_expired}} FROM chosen
 WHERE v.app_id = chosen.app_id AND v.visitor_id = chosen.visitor_id
-RETURNING v.analytics_visitor_id, v.last_decided_at, v.state::text
+RETURNING v.analytics_visitor_id, v.last_decided_at, v.state::text, chosen.seconds
 """  # noqa: S608 - a constant
 EXPIRE_SOME = _MARK_SOME.format(
     condition=_HAS_EXPIRED.format(now="$2"), order="ASC", is_expired="true"
@@ -57,12 +57,14 @@ LOCK = "SELECT pg_advisory_xact_lock($1)"
 class Marked(NamedTuple):
     """A visitor whose decisions have expired or count again.
 
-    analytics_visitor_id: None when it is not tied. state: as the column has it.
+    analytics_visitor_id: None when it is not tied. state: as the column has it. period_seconds: the
+    app's; 0 for ever.
     """
 
     analytics_visitor_id: str | None
     decided_at: datetime
     state: str
+    period_seconds: int
 
 
 async def find_app_with_expired(conn: asyncpg.Connection, now: datetime) -> str | None:

@@ -55,7 +55,9 @@ _KNOWN_VISITORS = _Part(
     ON CONFLICT (app_id, visitor_id) DO UPDATE SET
         analytics_visitor_id = excluded.analytics_visitor_id, state = excluded.state,
         last_statuses = excluded.last_statuses, last_decided_at = excluded.last_decided_at,
-        last_received_at = excluded.last_received_at, is_expired = false"""  # noqa: S608
+        last_received_at = excluded.last_received_at,
+        is_expired = stored.is_expired
+            AND stored.last_decided_at = excluded.last_decided_at"""  # noqa: S608
 )
 _DECISIONS = _Part(
     """INSERT INTO consent_decisions (app_id, sequence, decision_id, visitor_hash, decided_at,
