@@ -43,6 +43,18 @@ async def _attributes(app: App) -> dict[str, Any]:
     return attributes
 
 
+async def _tell_profiles(app: App) -> None:
+    """Of decisions that count no more, or again."""
+    while await expire_consents(app.service.app):  # type: ignore[arg-type]
+        pass
+
+
+async def _change_period(authorized: Authorized, app: App, seconds: int) -> None:
+    """Of the app's decisions; what follows from it is done."""
+    await change_settings(authorized, app, decision_period_seconds=seconds)
+    await _tell_profiles(app)
+
+
 async def test_a_decision_is_known_to_the_visitors_profile_at_once(app: App) -> None:
     await app.write(ITEM, {"analytics_visitor_id": OTHER_ID})
     await new_visitor(app, ANALYTICS_ID).decide(analytics=1, remarketing=0)
@@ -195,8 +207,7 @@ async def test_a_decision_whose_period_is_being_made_longer_does_not_expire(
         await lock_consents(*arguments)
 
     monkeypatch.setattr(storage, "lock_consents", lock_late)
-    while await expire_consents(app.service.app):  # type: ignore[arg-type]
-        pass
+    await _tell_profiles(app)
     assert await _consents(app) == {"analytics": 1}
 
 
@@ -213,12 +224,9 @@ async def test_an_expired_decision_counts_again_when_the_period_is_made_longer(
     await change_settings(authorized, gated, decision_period_seconds=3600)
     for table, column in (("profiles", "consents_at"), ("consent_visitors", "last_decided_at")):
         await gated.rows.execute(f"UPDATE {table} SET {column} = {column} - interval '2 hours'")
-    while await expire_consents(gated.service.app):  # type: ignore[arg-type]
-        pass
+    await _tell_profiles(gated)
     assert (await _consents(gated), await _consents(gated, OTHER_ID)) == ({}, {})
-    await change_settings(authorized, gated, decision_period_seconds=seconds)
-    while await expire_consents(gated.service.app):  # type: ignore[arg-type]
-        pass
+    await _change_period(authorized, gated, seconds)
     assert await _consents(gated) == {"analytics": 1, "remarketing": 0}
     assert await _consents(gated, OTHER_ID) == {"analytics": 0}
     assert await gated.write(ITEM) == (204, "")
@@ -248,13 +256,9 @@ async def test_types_whose_own_decision_is_too_old_do_not_count_again(
     await _age(app, 5)
     await visitor.decide(remarketing=1)
     await _age(app, 2)
-    await change_settings(authorized, app, decision_period_seconds=3600)
-    while await expire_consents(app.service.app):  # type: ignore[arg-type]
-        pass
+    await _change_period(authorized, app, 3600)
     assert await _consents(app) == {}
-    await change_settings(authorized, app, decision_period_seconds=3 * 3600)
-    while await expire_consents(app.service.app):  # type: ignore[arg-type]
-        pass
+    await _change_period(authorized, app, 3 * 3600)
     assert await _consents(app) == {"remarketing": 1}
 
 
@@ -265,15 +269,12 @@ async def test_a_late_decision_does_not_keep_an_expired_one_from_counting_again(
     visitor = new_visitor(app, ANALYTICS_ID)
     await visitor.decide(analytics=1)
     await _age(app, 2)
-    await change_settings(authorized, app, decision_period_seconds=3600)
-    while await expire_consents(app.service.app):  # type: ignore[arg-type]
-        pass
+    await _change_period(authorized, app, 3600)
     await change_settings(authorized, app, decision_period_seconds=86_400)
     late = (clock.now() - timedelta(hours=4)).isoformat()
     sent = await visitor.send({"consents": {"analytics": {"status": 0}}, "decidedAt": late})
     assert sent[0] == 204
-    while await expire_consents(app.service.app):  # type: ignore[arg-type]
-        pass
+    await _tell_profiles(app)
     assert await _consents(app) == {"analytics": 1}
 
 
@@ -285,22 +286,16 @@ async def test_of_expired_decisions_only_those_within_the_longer_period_count_ag
     await app.write(*({"analytics_visitor_id": one} for one in ids))
     for number, one in enumerate(ids):
         await new_visitor(app, one).decide(analytics=1)
-        for table, column, key in (
-            ("profiles", "consents_at", "analytics_visitor_id"),
-            ("consent_visitors", "last_decided_at", "analytics_visitor_id"),
-        ):
+        for table, column in (("profiles", "consents_at"), ("consent_visitors", "last_decided_at")):
             await app.rows.execute(
-                f"UPDATE {table} SET {column} = {column} - $1::interval WHERE {key} = $2",
+                f"UPDATE {table} SET {column} = {column} - $1::interval "
+                "WHERE analytics_visitor_id = $2",
                 timedelta(hours=2 + number),
                 one,
             )
-    await change_settings(authorized, app, decision_period_seconds=3600)
-    while await expire_consents(app.service.app):  # type: ignore[arg-type]
-        pass
+    await _change_period(authorized, app, 3600)
     assert [await _consents(app, one) for one in ids] == [{}] * 4
-    await change_settings(authorized, app, decision_period_seconds=int(3.5 * 3600))
-    while await expire_consents(app.service.app):  # type: ignore[arg-type]
-        pass
+    await _change_period(authorized, app, int(3.5 * 3600))
     assert [await _consents(app, one) for one in ids] == [{"analytics": 1}] * 2 + [{}] * 2
 
 

@@ -18,6 +18,7 @@ from tests.conftest import App, MakeClient
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.mailbox import body_of
+from tests.privacy.executing import run
 from tests.privacy.people import (
     JANE,
     MARKERS,
@@ -27,20 +28,12 @@ from tests.privacy.people import (
 )
 
 
-async def _run(office: Office) -> int:
-    """Do all steps; how many."""
-    steps = 0
-    while await execute_some(office.service.app):  # type: ignore[arg-type]
-        steps += 1
-    return steps
-
-
 async def _execute(office: Office, request_id: str, **instructions: Any) -> dict[str, Any]:
     """Execute whole; the execution as the team sees it."""
     status, body = await office.act(request_id, "execute", **instructions)
     assert status == 202, body
     assert (await office.get(request_id))["status"] == "in_progress"
-    assert await _run(office) > 1
+    assert await run(office) > 1
     status, body = await office.team.get(f"{REQUESTS}/{request_id}/execution")
     assert status == 200
     assert "completed_at" in body["data"]["attributes"]
@@ -254,7 +247,7 @@ async def test_a_correction_that_is_not_possible_gives_the_request_back(
     request_id = await verified_request(office, "change_data")
     taken = [{"identifier_name": "email", "new_value": "neighbour@shop.example"}]
     assert (await office.act(request_id, "execute", identifiers=taken))[0] == 202
-    await _run(office)
+    await run(office)
     found = await office.get(request_id)
     assert found["status"] == "to_do"
     assert "execution_refused_identifier_taken" in [one["event"] for one in found["history"]]
@@ -306,9 +299,9 @@ async def test_an_erasure_ends_an_export_that_is_being_made(
     assert (await office.act(erasure, "execute"))[0] == 202
     later = "UPDATE data_subject_executions SET next_step_at = now() WHERE request_id = $1::uuid"
     await app.rows.execute(later.replace("now()", "now() + interval '1 hour'"), view)
-    assert await _run(office) > 1
+    assert await run(office) > 1
     await app.rows.execute(later, view)
-    assert await _run(office) == 0
+    assert await run(office) == 0
     await office.deliver()
     assert found_in_dump(database_url, MARKERS) == []
     assert (await office.get(view))["status"] == "cancelled"
@@ -321,7 +314,7 @@ async def test_nothing_is_executed_before_verification(app: App, office: Office)
     assert (status, body["errors"][0]["code"]) == (409, "not_verified")
     status, body = await office.team.get(f"{REQUESTS}/{request_id}/preview")
     assert body["data"]["attributes"]["counts"]["profiles"] == 0
-    assert await _run(office) == 0
+    assert await run(office) == 0
     assert await app.count("profiles") == 2
 
 
@@ -330,7 +323,7 @@ async def test_a_request_is_executed_once(office: Office) -> None:
     assert (await office.act(request_id, "execute"))[0] == 202
     status, body = await office.act(request_id, "execute")
     assert (status, body["errors"][0]["code"]) == (409, "already_executed")
-    await _run(office)
+    await run(office)
     assert (await office.act(request_id, "execute"))[0] == 409
 
 
@@ -394,5 +387,5 @@ async def test_a_wrong_role_is_refused_and_leaves_an_audit_row(
     assert (status, body["errors"][0]["code"]) == (403, "missing_scope")
     rows = await app.rows.fetch("SELECT operation FROM audit_entries WHERE outcome = 'refused'")
     assert [row["operation"] for row in rows] == [operation]
-    assert await _run(office) == 0
+    assert await run(office) == 0
     assert await app.count("profiles") == 2

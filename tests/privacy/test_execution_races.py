@@ -31,7 +31,7 @@ from tests.conftest import App, Authorized
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.mailbox import body_of
-from tests.privacy.executing import receipt_of
+from tests.privacy.executing import receipt_of, run
 from tests.privacy.people import (
     CONSENT_VISITOR,
     MARKERS,
@@ -46,11 +46,6 @@ COUNT_WAITING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
-
-
-async def _run(office: Office) -> None:
-    while await execute_some(office.service.app):  # type: ignore[arg-type]
-        pass
 
 
 async def _begin(office: Office, event: str) -> str:
@@ -83,7 +78,7 @@ async def test_an_access_that_is_begun_anew_during_an_erasure_leaves_nothing(
         return await erase_requests(work)
 
     monkeypatch.setitem(erasing.PHASES, "requests", begin_access_anew)
-    await _run(office)
+    await run(office)
     await office.deliver()
     assert (await office.get(access))["status"] in ("cancelled", "resolved")
     assert await app.count("data_subject_export_parts") == 0
@@ -105,7 +100,7 @@ async def test_a_file_that_is_taken_in_while_an_erasure_waits_is_from_before(
         headers, params = {"Content-Type": "text/csv"}, {"website_id": app.app_id}
         assert (await authorized.post(IMPORT, params=params, data=text, headers=headers))[0] == 202
     assert await step is not None
-    await _run(office)
+    await run(office)
     while await apply_imports(app.service.app):
         pass
     assert await app.profiles("email", "jane@shop.example") == []
@@ -124,11 +119,11 @@ async def test_after_each_step_of_an_erasure_writers_have_the_locks_longer_than_
     loop = SimpleNamespace(sleep=rest, get_running_loop=asyncio.get_running_loop)
     monkeypatch.setattr(jobs, "asyncio", loop)
     await _begin(office, "view_data")
-    await _run(office)
+    await run(office)
     assert rests == []
     await _begin(office, "delete_data")
     started = time.monotonic()
-    await _run(office)
+    await run(office)
     assert len(rests) > 5
     assert min(rests) > 0
     # So many times as long as the steps, which took no longer than all of it.
@@ -161,7 +156,7 @@ async def test_decisions_that_are_written_while_an_erasure_waits_are_counted_onc
         while await app.rows.fetchval(COUNT_WAITING) < 1:
             assert not decision.done()
             await asyncio.sleep(0.01)
-        erasure = asyncio.create_task(_run(office))
+        erasure = asyncio.create_task(run(office))
         while await app.rows.fetchval(COUNT_WAITING) < 2:
             assert not erasure.done()
             await asyncio.sleep(0.01)
@@ -180,7 +175,7 @@ async def test_an_export_that_takes_long_to_make_is_whole(app: App, office: Offi
     await app.rows.execute("UPDATE data_subject_exports SET expires_at = now()")
     while await forget_expired_exports(service):
         pass
-    await _run(office)
+    await run(office)
     headers = {"Authorization": f"Bearer {office.team.token}"}
     answer = await office.service.get(f"{REQUESTS}/{access}/export", headers=headers)
     data = json.loads(zipfile.ZipFile(io.BytesIO(await answer.read())).read("data.json"))
@@ -192,7 +187,7 @@ async def test_a_download_that_an_erasure_falls_into_is_cut_off(
 ) -> None:
     await make_people(app, office)
     access = await _begin(office, "view_data")
-    await _run(office)
+    await run(office)
     await _begin(office, "delete_data")
     find_part = storage.find_part
 
@@ -227,7 +222,7 @@ async def test_a_mail_to_a_person_who_is_being_erased_is_not_sent(
 
     async def erase_and_compose(*arguments: Any) -> Any:
         assert (await office.act(erasure, "execute"))[0] == 202
-        await _run(office)
+        await run(office)
         return await compose(*arguments)
 
     monkeypatch.setitem(service[COMPOSERS], "rejection", erase_and_compose)

@@ -16,7 +16,6 @@ from audience import public
 from audience.server import clock
 from audience.server.log import Sink, configure_logging
 from consent.data_subject_requests.execution import erasing
-from consent.data_subject_requests.execution.jobs import execute_some
 from consent.data_subject_requests.execution.step import Progress, Work
 from consent.decisions.counting import visitor_digest
 from consent.decisions.persons import operations as persons
@@ -25,6 +24,7 @@ from tests.consents import Visitor, new_visitor
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.mailbox import body_of
+from tests.privacy.executing import run
 from tests.privacy.people import (
     CONSENT_VISITOR,
     MARKERS,
@@ -46,11 +46,6 @@ def logged() -> Iterator[tuple[io.StringIO, Sink]]:
     structlog.reset_defaults()
     logging.getLogger("mail.log").propagate = True
     logging.root.handlers[:] = before
-
-
-async def _run(office: Office) -> None:
-    while await execute_some(office.service.app):  # type: ignore[arg-type]
-        pass
 
 
 async def _export(office: Office, request_id: str) -> tuple[dict[str, Any], str]:
@@ -82,7 +77,7 @@ async def test_the_wording_that_the_person_saw_is_in_the_export(
     await app.write({"email": "jane@shop.example", "analytics_visitor_id": VISITOR})
     request_id = await verified_request(office, "view_data")
     assert (await office.act(request_id, "execute"))[0] == 202
-    await _run(office)
+    await run(office)
     data, page = await _export(office, request_id)
     assert data["decisions"][0]["consents"]["analytics"]["historyId"] == seen
     (text,) = data["texts"]
@@ -100,14 +95,14 @@ async def test_executions_and_downloads_leave_nothing_personal_in_the_log(
     await make_people(app, office)
     view = await verified_request(office, "view_data")
     assert (await office.act(view, "execute"))[0] == 202
-    await _run(office)
+    await run(office)
     (mail,) = await office.deliver()
     link = body_of(mail).partition("/privacy/exports/")[2].split()[0]
     assert (await office.service.get(f"/privacy/exports/{link}")).status == 200
     change = await verified_request(office, "change_data")
     right = [{"name": "color", "value": "marker-new"}]
     assert (await office.act(change, "execute", attributes=right))[0] == 202
-    await _run(office)
+    await run(office)
     erasure = await verified_request(office, "delete_data")
     assert (await office.act(erasure, "execute"))[0] == 202
 
@@ -115,10 +110,10 @@ async def test_executions_and_downloads_leave_nothing_personal_in_the_log(
         raise RuntimeError(" ".join(MARKERS))
 
     monkeypatch.setitem(erasing.PHASES, "person", fail)
-    await _run(office)
+    await run(office)
     monkeypatch.undo()
     await app.rows.execute("UPDATE data_subject_executions SET next_step_at = now()")
-    await _run(office)
+    await run(office)
     await office.deliver()
     sink.flush()
     text = stream.getvalue()
@@ -142,18 +137,18 @@ async def test_a_step_that_fails_is_tried_again_while_others_go_on(
     monkeypatch.setitem(erasing.PHASES, "person", erase_and_fail)
     view = await verified_request(office, "view_data")
     assert (await office.act(view, "execute"))[0] == 202
-    await _run(office)
+    await run(office)
     # The step that failed left nothing half done, and kept nobody waiting.
     assert await app.count("profiles") == 2
     assert (await office.get(view))["status"] == "resolved"
     _, body = await office.team.get(f"{REQUESTS}/{erasure}/execution")
     assert body["data"]["attributes"]["try_count"] == 1
     monkeypatch.undo()
-    await _run(office)
+    await run(office)
     assert await app.count("profiles") == 2
     later = clock.now() + timedelta(seconds=30)
     monkeypatch.setattr(clock, "now", lambda: later)
-    await _run(office)
+    await run(office)
     assert await app.count("profiles") == 1
     assert (await office.get(erasure))["status"] == "resolved"
 
@@ -164,7 +159,7 @@ async def test_the_memory_of_an_erasure_goes_too(
     await make_people(app, office)
     erasure = await verified_request(office, "delete_data")
     assert (await office.act(erasure, "execute"))[0] == 202
-    await _run(office)
+    await run(office)
     await office.deliver()
     later = clock.now() + timedelta(days=8)
     monkeypatch.setattr(clock, "now", lambda: later)
@@ -180,7 +175,7 @@ async def test_a_late_decision_is_not_tied_to_the_erased_analytics_id(
     await make_people(app, office)
     erasure = await verified_request(office, "delete_data")
     assert (await office.act(erasure, "execute"))[0] == 202
-    await _run(office)
+    await run(office)
     await office.deliver()
     # The page sends again what it could not send before.
     await decide(office, CONSENT_VISITOR, VISITOR, 1)
@@ -203,7 +198,7 @@ async def test_an_erased_visitor_of_the_day_is_counted_as_nobody(app: App, offic
     digests = "SELECT visitor_digest FROM consent_day_visitors"
     assert await app.rows.fetchval(digests) == visitor_digest(key, CONSENT_VISITOR)
     assert (await office.act(erasure, "execute"))[0] == 202
-    await _run(office)
+    await run(office)
     assert await app.count("consent_day_visitors") == 1
     assert await app.rows.fetchval(digests) != visitor_digest(key, CONSENT_VISITOR)
 
@@ -217,7 +212,7 @@ async def test_an_erasure_reaches_every_consent_visitor_of_a_browser(
         await new_visitor(app, VISITOR).decide(analytics=1)
     request_id = await verified_request(office, "delete_data")
     assert (await office.act(request_id, "execute"))[0] == 202
-    await _run(office)
+    await run(office)
     for table in ("consent_visitors", "consent_visitor_keys"):
         assert await app.count(table) == 0, table
     assert await app.count("consent_decisions") == 5
