@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from consent.data_subject_requests.execution.jobs import execute_some
 from tests.api.audience_api import document, leaf
 from tests.conftest import App, Authorized
 from tests.data_subjects import KIND as REQUEST_KIND
+from tests.privacy.executing import run
 
 VISITOR, OTHER_VISITOR = "fedcba9876543210", "fedcba9876543211"
 CONSENT_VISITOR = "fade0fab-0000-4000-8000-00000000c0de"
@@ -325,8 +325,7 @@ async def make_world(app: App, client: Authorized) -> Ids:
             await _made(client, "verify_request", ids)
         if name == "done":
             await _made(client, "execute_request", ids)
-            while await execute_some(app.service.app):  # type: ignore[arg-type]
-                pass
+            await run(app)
     body = {**_opendsr(ids, "marker-else@shop.example"), "subject_request_id": found["opendsr"]}
     status, answer = await client.post("/opendsr/v1/requests", json=body)
     assert status == 201, answer

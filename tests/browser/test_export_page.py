@@ -1,7 +1,5 @@
 """The readable page of an access export, opened from the unpacked ZIP in Chromium."""
 
-import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +7,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser
 
-from consent.data_subject_requests.execution.jobs import execute_some
 from tests.conftest import App
-from tests.data_subjects import REQUESTS, Office
+from tests.data_subjects import Office
+from tests.privacy.executing import archive_of, execute
 from tests.privacy.people import make_people, verified_request
 
 LANGUAGES = ("en", "de", "fr", "pl", "es")
@@ -25,12 +23,8 @@ LOOKS: dict[str, dict[str, Any]] = {
 async def _unpacked(office: Office, language: str, folder: Path) -> str:
     """The address of the page of a person's export."""
     request_id = await verified_request(office, "view_data", language=language)
-    assert (await office.act(request_id, "execute"))[0] == 202
-    while await execute_some(office.service.app):  # type: ignore[arg-type]
-        pass
-    headers = {"Authorization": f"Bearer {office.team.token}"}
-    answer = await office.service.get(f"{REQUESTS}/{request_id}/export", headers=headers)
-    zipfile.ZipFile(io.BytesIO(await answer.read())).extractall(folder)
+    await execute(office, request_id)
+    (await archive_of(office, request_id)).extractall(folder)
     return (folder / "index.html").as_uri()
 
 

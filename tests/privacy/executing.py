@@ -8,10 +8,11 @@ from typing import Any
 import jwt
 
 from consent.data_subject_requests.execution.jobs import execute_some
+from tests.conftest import App
 from tests.data_subjects import REQUESTS, Office
 
 
-async def run(office: Office) -> int:
+async def run(office: App | Office) -> int:
     """Do all steps of all executions; how many."""
     steps = 0
     while await execute_some(office.service.app):  # type: ignore[arg-type]
@@ -47,10 +48,16 @@ async def receipt_of(office: Office, request_id: str) -> dict[str, Any]:
     return claims
 
 
-async def export_of(office: Office, request_id: str) -> tuple[dict[str, Any], str]:
-    """(data.json, index.html) of an access request's export."""
+async def archive_of(office: Office, request_id: str) -> zipfile.ZipFile:
+    """The ZIP of an access request's export."""
     headers = {"Authorization": f"Bearer {office.team.token}"}
     answer = await office.service.get(f"{REQUESTS}/{request_id}/export", headers=headers)
-    assert answer.status == 200
-    archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
+    content = await answer.read()
+    assert answer.status == 200, content
+    return zipfile.ZipFile(io.BytesIO(content))
+
+
+async def export_of(office: Office, request_id: str) -> tuple[dict[str, Any], str]:
+    """(data.json, index.html) of an access request's export."""
+    archive = await archive_of(office, request_id)
     return json.loads(archive.read("data.json")), archive.read("index.html").decode()

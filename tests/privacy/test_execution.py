@@ -1,6 +1,7 @@
 """Executing requests over HTTP: preview, access export, rectification, erasure, receipt."""
 
 import io
+import itertools
 import json
 import re
 import zipfile
@@ -298,13 +299,28 @@ async def test_an_erasure_ends_an_export_that_is_being_made(
     erasure = await verified_request(office, "delete_data")
     assert (await office.act(erasure, "execute"))[0] == 202
     later = "UPDATE data_subject_executions SET next_step_at = now() WHERE request_id = $1::uuid"
-    await app.rows.execute(later.replace("now()", "now() + interval '1 hour'"), view)
+    put_off = "next_step_at = now() + interval '1 hour', try_count = 1"
+    await app.rows.execute(later.replace("next_step_at = now()", put_off), view)
     assert await run(office) > 1
     await app.rows.execute(later, view)
     assert await run(office) == 0
     await office.deliver()
     assert found_in_dump(database_url, MARKERS) == []
     assert (await office.get(view))["status"] == "cancelled"
+
+
+async def test_an_execution_goes_on_when_the_clock_is_set_back(
+    app: App, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_people(app, office)
+    request_id = await verified_request(office, "view_data")
+    assert (await office.act(request_id, "execute"))[0] == 202
+    started = clock.now()
+    moments = (started - timedelta(hours=hours) for hours in itertools.count())
+    with monkeypatch.context() as patched:
+        patched.setattr(clock, "now", lambda: next(moments))
+        await run(office)
+    assert (await office.get(request_id))["status"] == "resolved"
 
 
 async def test_nothing_is_executed_before_verification(app: App, office: Office) -> None:

@@ -1,10 +1,7 @@
 """What gets between the steps of an execution: other executions, imports, jobs."""
 
 import asyncio
-import io
-import json
 import time
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +28,7 @@ from tests.conftest import App, Authorized
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.mailbox import body_of
-from tests.privacy.executing import receipt_of, run
+from tests.privacy.executing import export_of, receipt_of, run
 from tests.privacy.people import (
     CONSENT_VISITOR,
     MARKERS,
@@ -176,9 +173,7 @@ async def test_an_export_that_takes_long_to_make_is_whole(app: App, office: Offi
     while await forget_expired_exports(service):
         pass
     await run(office)
-    headers = {"Authorization": f"Bearer {office.team.token}"}
-    answer = await office.service.get(f"{REQUESTS}/{access}/export", headers=headers)
-    data = json.loads(zipfile.ZipFile(io.BytesIO(await answer.read())).read("data.json"))
+    data, _ = await export_of(office, access)
     assert len(data["profiles"]) == 1
 
 

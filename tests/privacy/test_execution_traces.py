@@ -1,12 +1,9 @@
 """What executions leave behind: the wording in exports, nothing personal in logs, retries."""
 
 import io
-import json
 import logging
-import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -24,7 +21,7 @@ from tests.consents import Visitor, new_visitor
 from tests.data_subjects import REQUESTS, Office
 from tests.database_dump import found_in_dump
 from tests.mailbox import body_of
-from tests.privacy.executing import run
+from tests.privacy.executing import export_of, run
 from tests.privacy.people import (
     CONSENT_VISITOR,
     MARKERS,
@@ -46,13 +43,6 @@ def logged() -> Iterator[tuple[io.StringIO, Sink]]:
     structlog.reset_defaults()
     logging.getLogger("mail.log").propagate = True
     logging.root.handlers[:] = before
-
-
-async def _export(office: Office, request_id: str) -> tuple[dict[str, Any], str]:
-    headers = {"Authorization": f"Bearer {office.team.token}"}
-    answer = await office.service.get(f"{REQUESTS}/{request_id}/export", headers=headers)
-    archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
-    return json.loads(archive.read("data.json")), archive.read("index.html").decode()
 
 
 async def test_the_wording_that_the_person_saw_is_in_the_export(
@@ -78,7 +68,7 @@ async def test_the_wording_that_the_person_saw_is_in_the_export(
     request_id = await verified_request(office, "view_data")
     assert (await office.act(request_id, "execute"))[0] == 202
     await run(office)
-    data, page = await _export(office, request_id)
+    data, page = await export_of(office, request_id)
     assert data["decisions"][0]["consents"]["analytics"]["historyId"] == seen
     (text,) = data["texts"]
     assert (text["history_id"], text["content"]) == (seen, content)

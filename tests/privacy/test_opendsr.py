@@ -18,12 +18,12 @@ from cryptography.exceptions import InvalidSignature
 from audience import public
 from audience.server import clock
 from audience.server.database import Database
-from consent.data_subject_requests.execution.jobs import execute_some
 from consent.data_subject_requests.opendsr.callbacks import report_some
 from consent.routes import OPENDSR_AUTHORIZED_ROUTES
 from tests.conftest import Authorized, MakeApp, MakeClient
 from tests.data_subjects import Office
 from tests.privacy.controller import DOMAIN, PATH, request_body, send, verify
+from tests.privacy.executing import run
 
 
 async def _submit(office: Office, **members: Any) -> dict[str, Any]:
@@ -331,8 +331,7 @@ async def test_every_change_is_called_back_once_and_signed(
     assert (await office.act(ours, "execute"))[0] == 202
     await _report(office)
     assert system.said() == ["in_progress"] * 2
-    while await execute_some(office.service.app):  # type: ignore[arg-type]
-        pass
+    await run(office)
     await _report(office)
     await _report(office)
     assert system.said() == ["in_progress"] * 2 + ["completed"] * 2
@@ -382,8 +381,7 @@ async def test_request_can_be_called_back_about_after_its_content_is_erased(
     document = await _submit(office, status_callback_urls=[url])
     ours = await _our_id(office, document["subject_request_id"])
     assert (await office.act(ours, "execute"))[0] == 202
-    while await execute_some(office.service.app):  # type: ignore[arg-type]
-        pass
+    await run(office)
     await _report(office)
     assert system.said() == ["completed"]
     assert "email" not in await office.get(ours)

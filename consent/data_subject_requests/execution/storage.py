@@ -59,6 +59,8 @@ async def find_due_execution(
 ) -> Execution | None:
     """The execution that waits longest for its next step, its row locked, or None.
 
+    Only a step that failed has to wait for its time: the clock may have been set back since the
+    last one.
     request_id: only this request's, and however long its next step has been put off. Those of a
     deleted app are left out: they go with it, and who removes it has locks that a step waits for.
     """
@@ -69,7 +71,7 @@ async def find_due_execution(
         .where(column.completed_at.is_(None))
     )
     if request_id is None:
-        statement = statement.where(column.next_step_at <= now)
+        statement = statement.where((column.try_count == 0) | (column.next_step_at <= now))
     else:
         statement = statement.where(column.request_id == UUID(request_id))
     rows = await conn.execute(
