@@ -33,6 +33,7 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
         max_weight=_MAX_BATCH_WEIGHT,
         on_batch=metrics.BATCH_SIZE.labels("writes").observe,
         settle=writer.locks.settle,
+        gathers=app[SETTINGS].workers > 1,
     )
     writer.locks.has_waiting = app[_WRITES].has_waiting
     writer.take_also = app[_WRITES].take_also

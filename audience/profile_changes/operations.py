@@ -35,16 +35,19 @@ from audience.profile_changes.write_request import SkippedStrictly, WriteRequest
 from audience.profiles import storage as profile_storage
 from audience.profiles.identifiers import Identifier
 from audience.profiles.profile_set import ProfileSet
+from audience.profiles.touches.storage import touch_profiles
 from audience.server.clock import new_id
 from audience.server.database import raw
+from audience.server.session_locks.writer import Conflicts, NeedsToBeAlone
 
 _ERASED_AT_ONCE = 1000
 
 
 @dataclass(slots=True)
 class Counts:
-    """What a batch did, for metrics: merges, refusals by reason."""
+    """What a batch did: merges, refusals by reason; whether it only touched profiles."""
 
+    is_one_statement: bool = False
     merges: int = 0
     refusals: dict[str, int] = field(default_factory=dict)
 
@@ -70,17 +73,25 @@ async def write_batch(
     requests: Sequence[WriteRequest],
     now: Callable[[], datetime],
     counts: Counts,
+    *,
+    is_shared: bool = False,
 ) -> list[WriteResult]:
     """Apply the requests in order; per request its skipped entries, or why it was refused whole.
 
     The caller holds the locks of all apps (`storage.lock_apps`) and no transaction is open: reading
     needs none, and everything is saved in one. now is asked after the locks are held, so that write
     times follow the order of writing. Errors of the database are the caller's: nothing is applied.
+    is_shared: the locks are shared with others who do as this does.
+    Errors then: NeedsToBeAlone, nothing is applied, when more than attributes of existing profiles
+    would change, or another one has changed one of these meanwhile.
     """
     changes = await _load(conn, requests)
     moment = now()
     results = [_apply(request, changes, moment) for request in requests]
-    if all(change.is_one_statement() for change in changes.values()):
+    counts.is_one_statement = all(change.is_one_statement() for change in changes.values())
+    if is_shared:
+        await _save_unchanged(conn, changes, moment, is_possible=counts.is_one_statement)
+    elif counts.is_one_statement:
         await touch_profiles_and_save(conn, _sets(changes), _decide(changes, moment), moment)
     else:
         async with conn.transaction():
@@ -156,13 +167,28 @@ def _decide(changes: dict[str, _AppChange], now: datetime) -> dict[str, Differen
     }
 
 
+async def _save_unchanged(
+    conn: asyncpg.Connection, changes: dict[str, _AppChange], now: datetime, *, is_possible: bool
+) -> None:
+    """Save what only touches profiles, if these are still what was loaded."""
+    if not is_possible:
+        raise NeedsToBeAlone
+    versions = {app_id: change.app.versions for app_id, change in changes.items()}
+    try:
+        await touch_profiles_and_save(
+            conn, _sets(changes), _decide(changes, now), now, versions=versions
+        )
+    except asyncpg.SerializationError as error:
+        raise Conflicts from error
+
+
 async def _save(conn: asyncpg.Connection, changes: dict[str, _AppChange], now: datetime) -> None:
     """As `save.save_changes`, for several apps, with what is loaded already."""
     for app_id, change in changes.items():
         await apply_visitor_consents(conn, app_id, change.profiles)
         if change.app.audiences is not None:
             await load_member_since(conn, app_id, change.profiles, change.app.before)
-    await profile_storage.touch_profiles(conn, _sets(changes))
+    await touch_profiles(conn, _sets(changes))
     for app_id, change in changes.items():
         if change.types.new:
             await attribute_storage.save_attribute_types(conn, app_id, change.types.new, now)

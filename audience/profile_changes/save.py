@@ -10,6 +10,7 @@ from audience.audiences.memberships.decide import decide_all
 from audience.profile_changes.visitor_consents import apply_visitor_consents
 from audience.profiles import storage as profile_storage
 from audience.profiles.profile_set import ProfileSet
+from audience.profiles.touches.storage import touch_profiles
 
 
 async def save_changes(
@@ -32,7 +33,7 @@ async def save_changes(
         ids |= profiles.absorbed_profile_ids
         before = await membership_storage.get_before(conn, app_id, ids)
         await membership_storage.load_member_since(conn, app_id, profiles, before)
-    await profile_storage.touch_profiles(conn, {app_id: profiles})
+    await touch_profiles(conn, {app_id: profiles})
     await profile_storage.save_profile_set(conn, app_id, profiles, now)
     if audiences is not None:
         differences = decide_all(audiences, profiles, before, now)

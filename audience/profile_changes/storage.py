@@ -55,14 +55,15 @@ SELECT {NO_PROFILE_COLUMNS},
     ) AS types, a.audiences_revision::text AS audiences_revision, a.timezone,
     {{erased}} AS erased, a.erasure_key IS NOT NULL AS has_erased,
     a.attribute_consent_type, a.attribute_consent_seconds,
-    NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at, NULL::timestamptz AS changes_at
+    NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at,
+    NULL::timestamptz AS changes_at, NULL::text AS row_version
 FROM unnest($1::uuid[]) AS asked(app_id)
 CROSS JOIN LATERAL (
     SELECT * FROM apps WHERE app_id = asked.app_id AND is_audience_manager_enabled LIMIT 1
 ) a
 UNION ALL
 SELECT {PROFILE_COLUMNS}, ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    {{audience_columns}}
+    {{audience_columns}}, p.row_version::text
 FROM (
     SELECT DISTINCT wanted.app_id, found.profile_id
     FROM unnest($2::text::uuid[], $3::text::text[], $4::text::text[])
@@ -75,7 +76,7 @@ FROM (
     ) found
 ) ids
 CROSS JOIN LATERAL (
-    SELECT * FROM profiles q
+    SELECT q.*, q.xmin AS row_version FROM profiles q
     WHERE q.app_id = ids.app_id AND q.profile_id = ids.profile_id
     LIMIT 1
 ) p
@@ -121,6 +122,7 @@ class LoadedApp:
     also_blocked: the app's own blocked identifier values, lower-cased. before: {profile_id: what is
     stored of its memberships}, of the profiles of an app with audiences. erased: what is remembered
     of erased profiles that held the wanted identifiers. gate: None when no consent is needed.
+    versions: {profile_id: the version of its row}, see `profiles/touches/`.
     """
 
     organization_id: str
@@ -131,6 +133,7 @@ class LoadedApp:
     before: dict[str, Before] = field(default_factory=dict)
     erased: Remembered = field(default_factory=dict)
     gate: Gate | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 async def load_apps(
@@ -165,6 +168,7 @@ async def load_apps(
         elif app_id in apps:
             profile = profile_of(row)
             apps[app_id].profiles.append(profile)
+            apps[app_id].versions[profile.profile_id] = row["row_version"]
             if app_id in known:
                 apps[app_id].before[profile.profile_id] = _before(profile, row)
     for app_id, app in apps.items():

@@ -9,14 +9,14 @@ from audience.profile_changes.write_request import WriteRequest
 from audience.profiles.storage import app_lock_key
 from audience.server import clock, metrics
 from audience.server.database import HeldConnection
-from audience.server.session_locks.writer import LockedWriter
+from audience.server.session_locks.writer import LockedWriter, NeedsToBeAlone, Turn
 
 Writer = LockedWriter[WriteRequest, WriteResult]
 
 
 def make_writer(held: HeldConnection) -> Writer:
     """The one writer of the process.  held: a connection of its own."""
-    return Writer(held, _lock_keys, _write)
+    return Writer(held, _lock_keys, _write, can_share=True)
 
 
 def _lock_keys(requests: Sequence[WriteRequest]) -> list[int]:
@@ -24,9 +24,17 @@ def _lock_keys(requests: Sequence[WriteRequest]) -> list[int]:
     return sorted([app_lock_key(app_id) for app_id in app_ids])
 
 
-async def _write(conn: asyncpg.Connection, requests: Sequence[WriteRequest]) -> list[WriteResult]:
+async def _write(
+    conn: asyncpg.Connection, requests: Sequence[WriteRequest], turn: Turn
+) -> list[WriteResult]:
     counts = Counts()
-    results = await write_batch(conn, requests, clock.now, counts)
+    try:
+        results = await write_batch(conn, requests, clock.now, counts, is_shared=turn.is_shared)
+    except NeedsToBeAlone:
+        metrics.WRITE_TURNS.labels("repeated").inc()
+        raise
+    turn.needs_to_be_alone = not counts.is_one_statement
+    metrics.WRITE_TURNS.labels("shared" if turn.is_shared else "alone").inc()
     if counts.merges:
         metrics.MERGES.inc(counts.merges)
     for reason, count in counts.refusals.items():

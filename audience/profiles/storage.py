@@ -4,7 +4,7 @@ Statements run on an asyncpg connection, prepared once per connection. `app_id` 
 parameter. Whoever changes profiles holds the app's lock (`lock_apps`) in the same transaction.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,6 @@ from audience.profiles.ledger import storage as ledger
 from audience.profiles.moved_identifiers.storage import insert_moved
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
-from audience.server.array_parameters.storage import number_array, text_array, uuid_array
 
 # What most profiles have nothing of comes in one column, null when it is all empty. `profile_of`
 # takes the columns by their places: a statement begins with them.
@@ -91,19 +90,6 @@ ON CONFLICT (app_id, profile_id) DO UPDATE SET
     generic = excluded.generic, consents = excluded.consents, consents_at = excluded.consents_at
 """
 
-TOUCH_PROFILES = """
-UPDATE profiles p SET updated_at = $3::timestamptz, email_as_given = touched.email_as_given,
-    analytics_visitor_id = touched.analytics_visitor_id,
-    analytics_visitor_seen_at =
-        CASE WHEN touched.is_seen THEN $3 ELSE p.analytics_visitor_seen_at END,
-    attributes = touched.attributes, attribute_written_at = touched.attribute_written_at
-FROM unnest($1::text::uuid[], $2::text::uuid[], $4::text::text[], $5::text::text[],
-        $6::text::boolean[], $7::jsonb[], $8::jsonb[])
-    AS touched(app_id, profile_id, email_as_given, analytics_visitor_id, is_seen, attributes,
-        attribute_written_at)
-WHERE p.app_id = touched.app_id AND p.profile_id = touched.profile_id
-"""
-
 SAVE_IDENTIFIERS = """
 INSERT INTO profile_identifiers (app_id, identifier_name, identifier_value, profile_id,
     first_seen_at)
@@ -171,7 +157,7 @@ async def delete_some_profiles(conn: asyncpg.Connection, app_id: str, most: int)
 async def save_profile_set(
     conn: asyncpg.Connection, app_id: str, profiles: ProfileSet, now: datetime
 ) -> None:
-    """Write everything the set has changed but what `touch_profiles` writes; needs the lock.
+    """Write everything the set has changed but what `touches` writes; needs the lock.
 
     Order matters: new profiles before their identifiers, moved identifiers before the absorbed
     profiles go (a delete takes the identifiers that still point at it along).
@@ -198,37 +184,6 @@ async def save_profile_set(
         await ledger.save_refusals(conn, app_id, refusals)
 
 
-async def touch_profiles(conn: asyncpg.Connection, sets: Mapping[str, ProfileSet]) -> None:
-    """Write the profiles of which only attributes changed; one statement, needs the locks.
-
-    sets: {app_id: its profiles}.
-    """
-    columns = touch_columns(sets)
-    if columns[2] is not None:
-        await conn.execute(TOUCH_PROFILES, *columns)
-
-
-def touch_columns(sets: Mapping[str, ProfileSet]) -> list[Any]:
-    """The parameters of TOUCH_PROFILES: a list a column, and one moment for all."""
-    touched: list[Profile] = []
-    app_ids: list[str] = []
-    for app_id, profiles in sets.items():
-        ids = profiles.touched_profile_ids - profiles.changed_profile_ids
-        touched += [profiles.profiles[key] for key in ids]
-        app_ids += [app_id] * len(ids)
-    now = touched[0].updated_at if touched else None
-    return [
-        uuid_array(app_ids),
-        uuid_array([p.profile_id for p in touched]),
-        now,
-        text_array([p.email_as_given for p in touched]),
-        text_array([p.analytics_visitor_id for p in touched]),
-        number_array([p.analytics_visitor_seen_at == now for p in touched]),
-        [_json(p.attributes) for p in touched],
-        [_json(p.attribute_written_at) for p in touched],
-    ]
-
-
 async def delete_profiles(
     conn: asyncpg.Connection, app_id: str, profile_ids: Collection[str]
 ) -> None:
@@ -252,7 +207,8 @@ def profile_of(row: asyncpg.Record) -> Profile:
     return Profile(*stored[:10], *members)
 
 
-def _json(value: object) -> str:
+def json_text(value: object) -> str:
+    """What a jsonb parameter gets."""
     return "{}" if value == {} else orjson.dumps(value).decode()
 
 
@@ -265,19 +221,19 @@ def _profile_columns(changed: Sequence[Profile]) -> list[list[Any]]:
         [p.user_id for p in changed],
         [p.email for p in changed],
         [p.email_as_given for p in changed],
-        [_json(p.device_ids) for p in changed],
-        [_json(p.analytics_visitor_ids) for p in changed],
+        [json_text(p.device_ids) for p in changed],
+        [json_text(p.analytics_visitor_ids) for p in changed],
         [p.analytics_visitor_id for p in changed],
         [p.analytics_visitor_seen_at for p in changed],
-        [_json(p.attributes) for p in changed],
-        [_json(p.attribute_written_at) for p in changed],
-        [_json(p.forms) for p in changed],
-        [_json(p.analytics) for p in changed],
+        [json_text(p.attributes) for p in changed],
+        [json_text(p.attribute_written_at) for p in changed],
+        [json_text(p.forms) for p in changed],
+        [json_text(p.analytics) for p in changed],
         [p.analytics_at for p in changed],
-        [_json(p.visits) for p in changed],
-        [_json(p.goals) for p in changed],
-        [_json(p.ecommerce) for p in changed],
-        [_json(p.generic) for p in changed],
-        [_json(p.consents) for p in changed],
+        [json_text(p.visits) for p in changed],
+        [json_text(p.goals) for p in changed],
+        [json_text(p.ecommerce) for p in changed],
+        [json_text(p.generic) for p in changed],
+        [json_text(p.consents) for p in changed],
         [p.consents_at for p in changed],
     ]

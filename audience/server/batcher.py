@@ -28,6 +28,8 @@ _SPREAD_FROM = 16
 _SECONDS_PER_CALLER = 50e-6
 #: A flush is long when it takes so many times as long as serving the callers of all items.
 _LONG_FLUSH = 3
+#: Where processes share the processors, so many times as long are callers waited for.
+_PATIENCE = 4
 #: Callers that did not come back at once are not waited for in so many batches.
 _NO_GATHERING = 16
 
@@ -201,7 +203,9 @@ class Batcher(Generic[Item, Result]):
         self._expected = len(self._queue) + len(batch)
         self._back_at = now + self._flush_seconds / _LONG_FLUSH
         if self._gathers:
-            self._back_at = max(self._back_at, now + 2 * _SECONDS_PER_CALLER * self._expected)
+            self._back_at = max(
+                self._back_at, now + _PATIENCE * _SECONDS_PER_CALLER * self._expected
+            )
         for entry, result in zip(batch, results, strict=True):
             if entry.answer.cancelled():
                 continue

@@ -52,6 +52,11 @@ REQUESTS = ManyHistogram(
 BATCH_SIZE = Histogram(
     "audience_batch_size", "Requests in one batch", ["batch"], buckets=_BATCH_BUCKETS
 )
+WRITE_TURNS = Counter(
+    "audience_write_turns",
+    "Batches of writes: alone, shared with other workers, or repeated because that could not be",
+    ["turn"],
+)
 SKIPPED_ENTRIES = Counter("audience_skipped_entries", "Entries not applied", ["reason"])
 MERGES = Counter("audience_merges", "Profiles absorbed into another one")
 MERGE_REFUSALS = Counter("audience_merge_refusals", "Merges not made", ["reason"])

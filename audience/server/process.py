@@ -1,6 +1,7 @@
 """The worker processes: gunicorn with aiohttp workers on uvloop."""
 
 import gc
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from audience.server.settings import Settings
 #: In-flight requests get this long after SIGTERM; the process ends within ten seconds.
 GRACEFUL_SECONDS = 8
 _BACKLOG = 2048
+#: The age of the first worker.
+_FIRST = 1
 #: Requests make few cycles: looking for them this seldom takes a fifth off a write's time.
 _GC_THRESHOLDS = (20_000, 20, 100)
 
@@ -29,8 +32,11 @@ class Processes(BaseApplication):  # type: ignore[misc]
         on_ready: Callable[[], None],
         on_fork: Callable[[], None],
     ) -> None:
-        """on_ready: called in the master once it listens; on_fork: called in every new worker."""
+        """on_ready: called once, when something listens; on_fork: called in every new worker."""
         self._settings = settings
+        # With one socket for all, whichever worker wakes up first takes most of the connections
+        # that come together. Elsewhere than on Linux such sockets share nothing out.
+        self._has_own_sockets = settings.workers > 1 and sys.platform == "linux"
         self._make_app = make_app
         self._on_ready = on_ready
         self._on_fork = on_fork
@@ -48,13 +54,23 @@ class Processes(BaseApplication):  # type: ignore[misc]
             "backlog": _BACKLOG,
             "loglevel": "warning",
             "accesslog": None,
-            "when_ready": lambda _arbiter: self._on_ready(),
-            "post_fork": lambda _arbiter, _worker: self._on_fork(),
+            "reuse_port": self._has_own_sockets,
+            "when_ready": self._begin,
+            "post_fork": self._begin_worker,
             "child_exit": _forget_metrics,
             "control_socket_disable": True,
         }
         for name, value in values.items():
             self.cfg.set(name, value)
+
+    def _begin(self, _arbiter: object) -> None:
+        if not self._has_own_sockets:
+            self._on_ready()
+
+    def _begin_worker(self, _arbiter: object, worker: Any) -> None:
+        self._on_fork()
+        if self._has_own_sockets and worker.age == _FIRST:
+            self._on_ready()
 
     def load(self) -> Callable[[], Awaitable[web.AppRunner]]:
         """What a worker runs."""

@@ -6,7 +6,7 @@ import asyncpg
 
 from audience.server import clock
 from audience.server.database import HeldConnection
-from audience.server.session_locks.writer import LockedWriter
+from audience.server.session_locks.writer import LockedWriter, Turn
 from consent.decisions.app_batch import Collect
 from consent.decisions.known import Known
 from consent.decisions.metrics import DECISIONS, REPETITIONS
@@ -19,7 +19,9 @@ def make_writer(held: HeldConnection) -> CollectWriter:
     """The one writer of the process.  held: a connection of its own."""
     known = Known()
 
-    async def write(conn: asyncpg.Connection, items: Sequence[Collect]) -> list[CollectResult]:
+    async def write(
+        conn: asyncpg.Connection, items: Sequence[Collect], _turn: Turn
+    ) -> list[CollectResult]:
         counts = Counts()
         results = await collect_batch(conn, items, known, clock.now, counts)
         DECISIONS.inc(counts.decisions)

@@ -13,7 +13,7 @@ from audience.profile_changes.writer import Writer, make_writer
 from audience.profiles.identifiers import Identifier
 from audience.profiles.storage import app_lock_key
 from audience.server.database import Database
-from audience.server.session_locks.writer import LockedWriter
+from audience.server.session_locks.writer import LockedWriter, Turn
 from tests.conftest import MakeApp
 
 LOCK, UNLOCK_ALL = "SELECT pg_advisory_lock($1)", "SELECT pg_advisory_unlock_all()"
@@ -80,7 +80,7 @@ async def test_a_writer_whose_only_request_fails_gives_the_locks_to_others(
     app = await make_app()
     key = app_lock_key(app.app_id)
 
-    async def fail(_conn: asyncpg.Connection, _items: Sequence[str]) -> Sequence[None]:
+    async def fail(_conn: asyncpg.Connection, _items: Sequence[str], _turn: Turn) -> Sequence[None]:
         message = "a poisonous request"
         raise RuntimeError(message)
 

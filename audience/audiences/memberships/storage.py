@@ -11,7 +11,16 @@ import asyncpg
 
 from audience.audiences.memberships.decide import Before, Differences
 from audience.profiles.profile_set import ProfileSet
-from audience.profiles.storage import TOUCH_PROFILES, touch_columns, touch_profiles
+from audience.profiles.touches.storage import (
+    REFUSE_CHANGED,
+    TOUCH_PARAMETERS,
+    TOUCH_PROFILES,
+    TOUCH_UNCHANGED_PARAMETERS,
+    TOUCHED_PART,
+    Versions,
+    touch_columns,
+    touch_profiles,
+)
 
 # Revision and rules come from one snapshot: they always belong together.
 LIST_RULES = """
@@ -91,7 +100,11 @@ WITH kept AS (
 
 
 SAVE_MEMBERSHIPS = _saving(1) + "SELECT"
-TOUCH_AND_SAVE_MEMBERSHIPS = _saving(9) + TOUCH_PROFILES
+TOUCH_AND_SAVE_MEMBERSHIPS = _saving(TOUCH_PARAMETERS + 1) + TOUCH_PROFILES
+# The rows first, as those who only touch them do: the parts that nobody reads come last.
+TOUCH_UNCHANGED_AND_SAVE_MEMBERSHIPS = (
+    f"{_saving(TOUCH_UNCHANGED_PARAMETERS + 1)}, {TOUCHED_PART} {REFUSE_CHANGED}"
+)
 
 
 async def list_rules(conn: asyncpg.Connection, app_id: str) -> list[asyncpg.Record]:
@@ -169,13 +182,16 @@ async def touch_profiles_and_save(
     sets: Mapping[str, ProfileSet],
     differences: Mapping[str, Differences],
     now: datetime,
+    versions: Versions | None = None,
 ) -> None:
-    """As `profiles.storage.touch_profiles`, with the memberships that follow; one statement."""
+    """As `touches.storage.touch_profiles`, with the memberships that follow; one statement."""
     if not any(differences.values()):
-        await touch_profiles(conn, sets)
+        await touch_profiles(conn, sets, versions)
         return
-    touched = touch_columns(sets)
-    await conn.execute(TOUCH_AND_SAVE_MEMBERSHIPS, *touched, *_columns(differences, now))
+    statement = (
+        TOUCH_AND_SAVE_MEMBERSHIPS if versions is None else TOUCH_UNCHANGED_AND_SAVE_MEMBERSHIPS
+    )
+    await conn.execute(statement, *touch_columns(sets, versions), *_columns(differences, now))
 
 
 def _columns(differences: Mapping[str, Differences], now: datetime) -> list[Any]:

@@ -1,7 +1,8 @@
 """The advisory locks of one held connection, kept for a moment between batches.
 
 Taking and releasing locks is half of a batch's round trips. So an owner that nobody competes with
-keeps them for a while; one that had to wait releases them after each batch.
+keeps them for a while; one that had to wait releases them after each batch. Owners that can work
+beside each other share the locks as long as there are several of them.
 """
 
 import asyncio
@@ -18,12 +19,16 @@ from audience.server.session_locks import storage
 LINGER_SECONDS = 0.002
 #: ... but not longer than this without a break ...
 LONGEST_HOLD_SECONDS = 0.025
+#: ... where they are shared for less time: who needs them alone waits for all others ...
+LONGEST_SHARED_SECONDS = 0.005
 #: ... and no more of them at a time ...
 _MOST_LOCKS = 64
 #: ... and not at all for a moment after somebody else had them. Measured: at 1.0 one contact left
 #: the writers 6,500 writes a second in place of 11,000 for all of that second, so that erasures,
 #: each a row of contacts, left 67 to 73 % of the writes; at 0.03 about 90 %.
 _CONTENDED_SECONDS = 0.03
+#: Who met others shares with them for so long, and then looks whether they are still there.
+_SHARING_SECONDS = 1.0
 
 
 class SessionLocks:
@@ -40,6 +45,9 @@ class SessionLocks:
         self._holder: asyncpg.Connection | None = None
         self._taken_at = 0.0
         self._contended_until = 0.0
+        #: How the locks are held, or were held last.
+        self.is_shared = False
+        self._sharing_until = 0.0
         self._is_release_due = False
         self._release: asyncio.TimerHandle | None = None
         self._releasing: asyncio.Task[None] | None = None
@@ -55,23 +63,37 @@ class SessionLocks:
         if self._release is not None:
             self._release.cancel()
 
-    async def take(self, conn: asyncpg.Connection, keys: Sequence[int]) -> bool:
+    async def take(
+        self, conn: asyncpg.Connection, keys: Sequence[int], *, may_share: bool = False
+    ) -> bool:
         """Make sure that the connection holds the locks; whether others had them.
 
         keys: in the order in which everybody takes them. Locks that are due to others are released
         first, in the same statement: who waits for them gets them, and this waits behind. Nobody
         waits while holding locks.
+        may_share: where there are others who share the locks, hold them together with these:
+        `is_shared` tells. Locks that are held alone are kept alone until they are released.
         """
         if conn is not self._holder:
             self._keys, self._holder = set(), conn
-        if self._keys and not self._is_release_due and await self._has_also(conn, keys):
+        is_shared = may_share and await self._are_others_about(conn, keys)
+        is_enough = is_shared or not self.is_shared
+        if (
+            self._keys
+            and is_enough
+            and not self._is_release_due
+            and await self._has_also(conn, keys)
+        ):
             return False
         released = self._keys
         self._keys, self._is_release_due = set(), False
-        has_waited = await storage.switch_locks(conn, released, keys)
-        self._keys, self._taken_at = set(keys), _now()
+        has_waited = await storage.switch_locks(
+            conn, released, keys, was_shared=self.is_shared, is_shared=is_shared
+        )
+        self._keys, self._taken_at, self.is_shared = set(keys), _now(), is_shared
         if has_waited:
             self._contended_until = self._taken_at + _CONTENDED_SECONDS
+            self._sharing_until = self._taken_at + _SHARING_SECONDS
         return has_waited
 
     def end_batch(self) -> None:
@@ -100,7 +122,8 @@ class SessionLocks:
 
     def _is_held_long(self) -> bool:
         """Whether others should have a turn, even if none is known to wait."""
-        return _now() - self._taken_at > LONGEST_HOLD_SECONDS
+        longest = LONGEST_SHARED_SECONDS if self.is_shared else LONGEST_HOLD_SECONDS
+        return _now() - self._taken_at > longest
 
     async def unlock(self) -> None:
         """Let others have the locks of the last batch."""
@@ -108,7 +131,9 @@ class SessionLocks:
             keys, self._keys = self._keys, set()
             self._is_release_due = False
             if conn is self._holder and keys:
-                await storage.switch_locks(conn, keys, ())
+                await storage.switch_locks(
+                    conn, keys, (), was_shared=self.is_shared, is_shared=False
+                )
 
     async def close(self) -> None:
         """Release everything and close the connection."""
@@ -122,8 +147,18 @@ class SessionLocks:
         """Whether the locks are held, or could be taken besides without waiting."""
         missing = [key for key in keys if key not in self._keys]
         if missing and len(self._keys) + len(missing) <= _MOST_LOCKS:
-            self._keys |= await storage.try_locks(conn, missing)
+            self._keys |= await storage.try_locks(conn, missing, is_shared=self.is_shared)
         return self._keys.issuperset(keys)
+
+    async def _are_others_about(self, conn: asyncpg.Connection, keys: Sequence[int]) -> bool:
+        """Whether somebody else had the locks lately, or who shares them is still there."""
+        now = _now()
+        if now < self._sharing_until:
+            return True
+        if self.is_shared and await storage.are_shared(conn, keys):
+            self._sharing_until = now + _SHARING_SECONDS
+            return True
+        return False
 
     def _unlock_soon(self) -> None:
         self._releasing = asyncio.get_running_loop().create_task(self._try_to_unlock())

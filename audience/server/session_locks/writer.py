@@ -1,6 +1,7 @@
 """Writes batches of requests on one connection, under advisory locks of its session."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import asyncpg
@@ -12,6 +13,34 @@ from audience.server.session_locks.locks import SessionLocks
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+#: Part of a writer's batches that must be alone, from which on it does not share any more. A batch
+#: that finds out while sharing is decided twice.
+_MOST_ALONE = 0.5
+#: How much the newest batch counts in that part.
+_NEWEST = 0.1
+#: So often a batch is begun again because somebody was faster, before it asks to be alone.
+_MOST_CONFLICTS = 2
+
+
+class NeedsToBeAlone(Exception):
+    """The batch does what nobody may do beside others; nothing was written."""
+
+
+class Conflicts(NeedsToBeAlone):
+    """What the batch has read was changed beside it; nothing was written."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """One batch under its locks.
+
+    is_shared: others may be writing to the same apps, see `NeedsToBeAlone`. needs_to_be_alone: set
+    by `apply` when the batch did what it could not have done beside others.
+    """
+
+    is_shared: bool
+    needs_to_be_alone: bool = False
+
 
 class LockedWriter(Generic[Item, Result]):
     """One writer of the process: one batch at a time. `write` is a flush for a `Batcher`."""
@@ -20,16 +49,22 @@ class LockedWriter(Generic[Item, Result]):
         self,
         held: HeldConnection,
         lock_keys: Callable[[Sequence[Item]], Sequence[int]],
-        apply: Callable[[asyncpg.Connection, Sequence[Item]], Awaitable[Sequence[Result]]],
+        apply: Callable[[asyncpg.Connection, Sequence[Item], Turn], Awaitable[Sequence[Result]]],
+        *,
+        can_share: bool = False,
     ) -> None:
         """held: a connection of the writer's own.
 
         lock_keys: the locks that requests need, in the order in which everybody takes them.
         apply: writes requests in one transaction under their locks; a result for each, in order.
+        can_share: `apply` can do some batches beside other writers, and raises NeedsToBeAlone for
+        the rest.
         """
         self._held = held
         self._lock_keys = lock_keys
         self._apply = apply
+        self._can_share = can_share
+        self._alone_part = 0.0
         self.locks = SessionLocks(held)
         #: Asked for requests that arrived while the locks were waited for (`Batcher.take_also`).
         self.take_also: Callable[[Callable[[Item], bool]], list[Item]] = lambda _fits: []
@@ -44,7 +79,7 @@ class LockedWriter(Generic[Item, Result]):
         try:
             async with self.locks.mutex:
                 async with self._held.use() as conn:
-                    has_waited = await self.locks.take(conn, self._lock_keys(items))
+                    has_waited = await self._take(conn, items)
                 everything = [*items]
                 if has_waited:
                     everything += self.take_also(self._is_covered)
@@ -82,5 +117,22 @@ class LockedWriter(Generic[Item, Result]):
     async def _write(self, items: Sequence[Item]) -> Sequence[Result]:
         async with self._held.use() as conn:
             # Whoever lost its connection lost its locks.
-            await self.locks.take(conn, self._lock_keys(items))
-            return await self._apply(conn, items)
+            await self._take(conn, items)
+            turn = Turn(self.locks.is_shared)
+            conflicts = 0
+            while True:
+                try:
+                    results = await self._apply(conn, items, turn)
+                except NeedsToBeAlone as reason:
+                    conflicts += 1
+                    if isinstance(reason, Conflicts) and conflicts <= _MOST_CONFLICTS:
+                        continue
+                    turn = Turn(is_shared=False, needs_to_be_alone=True)
+                    await self.locks.take(conn, self._lock_keys(items))
+                    continue
+                self._alone_part += _NEWEST * (turn.needs_to_be_alone - self._alone_part)
+                return results
+
+    async def _take(self, conn: asyncpg.Connection, items: Sequence[Item]) -> bool:
+        may_share = self._can_share and self._alone_part < _MOST_ALONE
+        return await self.locks.take(conn, self._lock_keys(items), may_share=may_share)

@@ -1,0 +1,1 @@
+"""Saving profiles of which only attributes changed: the usual write."""
