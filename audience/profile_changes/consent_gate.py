@@ -73,7 +73,7 @@ def _is_open(gate: Gate, item: Item, profiles: ProfileSet, now: datetime) -> boo
 
 def _skips(item: Item) -> Sequence[Skip]:
     """One skip per entry and for the form; for an item that has neither, its identifier's."""
-    skips = [Skip(item.position, entry.entry, entry.name, CONSENT) for entry in item.entries]
+    skips = [Skip(item.position, entry, name, CONSENT) for entry, name, _, _ in item.entries]
     if item.form is not None:
         skips.append(Skip(item.position, None, "form_id", CONSENT))
     return skips or [Skip(item.position, None, item.identifiers[0].identifier_name, CONSENT)]

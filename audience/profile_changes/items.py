@@ -27,13 +27,9 @@ MAX_FORM_ID_CHARACTERS = 255
 MAX_URL_CHARACTERS = 2048
 
 
-class Entry(NamedTuple):
-    """One attribute action of an item; `entry` is its position in the item's `attributes`."""
-
-    entry: int
-    name: str
-    action: str
-    value: AttributeValue | None
+#: One attribute action of an item: (its position in the item's `attributes`, name, action, value).
+#: A plain tuple, because every attribute of every write makes one.
+Entry = tuple[int, str, str, AttributeValue | None]
 
 
 class Skip(NamedTuple):
@@ -122,7 +118,7 @@ def _parse_item(position: int, raw: object, check_email: EmailCheck, skipped: li
             "is required" if attributes is None else "must be an array of {name, value, action}",
         )
     identifiers, email_as_given = _parse_identifiers(position, raw, check_email, skipped)
-    entries = []
+    entries: list[Entry] = []
     for number, entry in enumerate(attributes):
         try:
             entries.append(parse_entry(number, entry))
@@ -210,14 +206,15 @@ def parse_entry(position: int, raw: object) -> Entry:
     """
     if not isinstance(raw, dict):
         raise MalformedEntry("", "must be an object {name, value, action}")
-    name = raw.get("name")
+    name, value = raw.get("name"), raw.get("value")
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_CHARACTERS or "\x00" in name:
         expected = f"must be a string of 1 to {MAX_NAME_CHARACTERS} characters without NUL"
         raise MalformedEntry(".name", "is required" if name is None else expected)
     action = raw.get("action", SET)
-    value = raw.get("value")
-    if action == SET and _is_attribute_value(value):
-        return Entry(position, name, SET, value)
+    # Texts first: most values are.
+    is_text = isinstance(value, str) and "\x00" not in value
+    if action == SET and (is_text or _is_attribute_value(value)):
+        return (position, name, SET, value)
     if not isinstance(action, str) or action not in ACTIONS:
         raise MalformedEntry(".action", "must be one of " + ", ".join(ACTIONS))
     if "value" not in raw and action != ADD:
@@ -232,7 +229,7 @@ def parse_entry(position: int, raw: object) -> Entry:
     else:
         problem = "must be a string, a finite number or an array of strings, without NUL"
         raise MalformedEntry(".value", problem)
-    return Entry(position, name, action, value)
+    return (position, name, action, value)
 
 
 def _is_number(value: object) -> bool:

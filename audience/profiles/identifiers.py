@@ -42,6 +42,7 @@ BLOCKED_VALUES = frozenset(
     }
 )
 BLOCKED_EMAIL_LOCAL_PARTS = frozenset({"noreply", "no-reply"})
+_BLOCKED_EMAILS = tuple(f"{part}@" for part in sorted(BLOCKED_EMAIL_LOCAL_PARTS))
 
 
 class Identifier(NamedTuple):
@@ -76,7 +77,7 @@ def is_blocked(
     # Nothing but zeros (and what a UUID has between its digits) identifies nobody.
     if value in BLOCKED_VALUES or not value.strip("0{}-") or value in also_blocked:
         return True
-    return identifier_name == EMAIL and value.partition("@")[0] in BLOCKED_EMAIL_LOCAL_PARTS
+    return identifier_name == EMAIL and value.startswith(_BLOCKED_EMAILS)
 
 
 def parse_identifier(identifier_name: str, value: str) -> Identifier | None:

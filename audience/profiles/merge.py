@@ -5,7 +5,7 @@ one request are this project's (ARCHITECTURE.md, decisions 3 and 6).
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 from audience.profiles.identifiers import (
@@ -41,7 +41,7 @@ IdentifierSet = tuple[Identifier, ...]
 
 
 def resolve_identifiers(
-    profiles: ProfileSet, identifier_sets: Iterable[IdentifierSet], now: datetime
+    profiles: ProfileSet, identifier_sets: Sequence[IdentifierSet], now: datetime
 ) -> None:
     """Make the identifier graph say what the request's items say: create, attach, merge, move.
 
@@ -51,11 +51,10 @@ def resolve_identifiers(
     an earlier one asks for): any order or repetition of the same request ends in the same graph
     (contract A3.8), as clients re-send failed batches in reverse.
     """
-    distinct = set(identifier_sets)
-    if len(distinct) == 1:
-        resolve_one(profiles, distinct.pop(), now)
+    if len(identifier_sets) == 1:
+        resolve_one(profiles, identifier_sets[0], now)
         return
-    ordered = sorted(distinct, key=_canonical_order)
+    ordered = sorted(set(identifier_sets), key=_canonical_order)
     refused_before = len(profiles.refusals)
     for _ in range(_MAX_PASSES):
         owners_before = dict(profiles.owners)

@@ -5,10 +5,14 @@ there. Everything that is not exactly a hot path goes to the router as before, s
 speed: the router knows the hot routes too.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
+from aiohttp.web_protocol import RequestHandler
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -75,6 +79,32 @@ class HotRoutes:
 HOT_ROUTES = web.AppKey("hot_routes", HotRoutes)
 
 
+class _OneTaskLoop:
+    """The loop of a server's connections, in which a request needs no task of its own.
+
+    aiohttp starts one for each request, so that the context variables of one request are unknown to
+    the next one; there are none here. The connection's task waits for it anyway, so it may as well
+    do it. (Newer Pythons begin such tasks at once; there aiohttp asks for that.)
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        # What is asked for with each request is found without a detour.
+        self.time, self.create_future = loop.time, loop.create_future
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any], **options: Any) -> Awaitable[Any]:
+        """A task; of the handling of a request the coroutine itself, which can be awaited too."""
+        if coroutine.__name__ == _HANDLING:  # type: ignore[attr-defined]
+            return coroutine
+        return self._loop.create_task(coroutine, **options)
+
+
+_HANDLING = RequestHandler._handle_request.__name__  # noqa: SLF001
+
+
 class HotRunner(web.AppRunner):
     """Runs an application with its hot routes in front of its router."""
 
@@ -82,4 +112,6 @@ class HotRunner(web.AppRunner):
         """As that of every runner."""
         await super().setup()
         assert self.server is not None  # noqa: S101 - made by setup
+        if sys.version_info < (3, 12):
+            self.server._loop = _OneTaskLoop(self.server._loop)  # type: ignore[assignment]  # noqa: SLF001
         self.server.request_handler = self.app[HOT_ROUTES].before(self.server.request_handler)  # type: ignore[assignment]

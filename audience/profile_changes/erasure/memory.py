@@ -152,7 +152,7 @@ def _without_remembered(item: Item, known: Sequence[Remembrance]) -> Item | None
         _digest(one.hash_key, "form", form.form_id, form.url) in one.value_digests for one in known
     ):
         form = None
-    if form is None and all(entry.action in _AGELESS for entry in entries):
+    if form is None and all(action in _AGELESS for _, _, action, _ in entries):
         is_recognised = len(entries) < len(item.entries) or item.form is not None
         if is_recognised or not entries:
             return None
@@ -160,15 +160,14 @@ def _without_remembered(item: Item, known: Sequence[Remembrance]) -> Item | None
 
 
 def _is_known(entry: Entry, known: Sequence[Remembrance]) -> bool:
-    if entry.action == LIST_REMOVE:
+    _, name, action, value = entry
+    if action == LIST_REMOVE:
         return False
-    value: AttributeValue = 1 if entry.value is None else entry.value
-    texts = _texts(value)
+    texts = _texts(1 if value is None else value)
     if not texts:
         return False
     return any(
-        {_digest(one.hash_key, "attribute", entry.name, text) for text in texts}
-        <= one.value_digests
+        {_digest(one.hash_key, "attribute", name, text) for text in texts} <= one.value_digests
         for one in known
     )
 

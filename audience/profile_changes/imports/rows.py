@@ -97,7 +97,7 @@ def parse_row(rules: RowRules, row: int, cells: Sequence[str]) -> Item | list[Ro
                 email_as_given = cell.strip() if column.identifier == EMAIL else email_as_given
             elif column.attribute is not None:
                 value = _value(rules, column, cell)
-                entries.append(Entry(len(entries), column.attribute, SET, value))
+                entries.append((len(entries), column.attribute, SET, value))
         except _Problem as problem:
             errors.append(RowError(row, column.header, str(problem)))
     if not errors and not identifiers:

@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from audience.profile_changes.imports.rows import RowError
-from audience.profile_changes.items import Entry, Item
+from audience.profile_changes.items import Item
 from audience.profiles.identifiers import Identifier
 
 #: Errors that are kept of one import; all are counted.
@@ -282,7 +282,7 @@ def _item(app_id: str, raw: list[Any]) -> Item:
         app_id,
         tuple(Identifier(*pair) for pair in identifiers),
         email_as_given,
-        tuple(Entry(*entry) for entry in entries),
+        tuple((number, name, action, value) for number, name, action, value in entries),
     )
 
 

@@ -100,8 +100,8 @@ def _change_attributes(
     now: datetime,
 ) -> list[Rectified]:
     before = profile.attributes
-    entries = tuple(
-        Entry(position, change.name, SET, [] if change.value is None else change.value)
+    entries: tuple[Entry, ...] = tuple(
+        (position, change.name, SET, [] if change.value is None else change.value)
         for position, change in enumerate(changes)
         if before.get(change.name) != change.value
     )
@@ -117,7 +117,7 @@ def _change_attributes(
         Rectified(
             f"attributes.{name}", _text(before.get(name)), _text(profile.attributes.get(name))
         )
-        for name in dict.fromkeys(entry.name for entry in entries)
+        for name in dict.fromkeys(name for _, name, _, _ in entries)
     ]
 
 
