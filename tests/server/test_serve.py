@@ -339,9 +339,11 @@ def test_domain_errors_are_one_clear_line(tmp_path: Path) -> None:
         assert failed.stderr.startswith(f"Error: there is no app with the id {unknown}")
 
 
-def test_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
-    with ServiceProcess(tmp_path, DATA_DIR=str(tmp_path / "data")) as service:
-        failed = _command(tmp_path / "data", "serve", "--port", str(service.port))
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_port_in_use_is_one_clear_line(tmp_path: Path, workers: str) -> None:
+    options = ("--workers", workers)
+    with ServiceProcess(tmp_path, *options, DATA_DIR=str(tmp_path / "data")) as service:
+        failed = _command(tmp_path / "data", "serve", "--port", str(service.port), *options)
         assert failed.returncode == 1
         advice = "stop what listens there or choose another with --port"
         assert failed.stderr.strip().splitlines() == [

@@ -17,10 +17,10 @@ def test_action(given: dict[str, Any], expected: dict[str, Any]) -> None:
             parse_entry(0, raw)
         assert malformed.value.field in (".value", ".action")
         return
-    entry = parse_entry(0, raw)
+    _, _, action, value = parse_entry(0, raw)
     stored = given.get("stored")
     value_type = None if stored is None else value_type_of(stored)
-    outcome = apply_action(stored, value_type, entry.action, entry.value)
+    outcome = apply_action(stored, value_type, action, value)
     if "value" in expected:
         assert outcome == (expected["value"], None)
         assert type(outcome[0]) is type(expected["value"])

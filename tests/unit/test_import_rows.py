@@ -166,14 +166,14 @@ def test_row_becomes_an_item_with_its_strongest_identifier_first() -> None:
 def test_texts_and_lists(cell: str, value: Any) -> None:
     item = _parse("user_id,a", ["u", cell])
     assert isinstance(item, Item)
-    assert item.entries[0].value == value
+    assert item.entries[0][3] == value
 
 
 def test_mapping_says_the_type_of_a_new_attribute() -> None:
     mapping = {"a": {"attribute": "a", "type": "numeric"}}
     item = _parse("user_id,a", ["u", "-1.50"], mapping=mapping)
     assert isinstance(item, Item)
-    assert item.entries[0].value == -1.5
+    assert item.entries[0][3] == -1.5
     with pytest.raises(Invalid, match="is text in this app"):
         _parse("user_id,a", ["u", "1"], mapping=mapping, types={"a": "text"})
 

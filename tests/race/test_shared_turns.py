@@ -1,0 +1,327 @@
+"""Writers that share an app's lock: nothing of what one writes is lost by the other one.
+
+Two writers of this process stand for two workers, so that each step is in the test's hands; the
+storms go over HTTP to two real workers, first without the guard.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from audience import public
+from audience.profile_changes import storage
+from audience.profile_changes.items import parse_items
+from audience.profile_changes.write_request import WriteRequest
+from audience.profile_changes.writer import Writer, make_writer
+from audience.profiles.storage import app_lock_key
+from audience.profiles.touches import storage as touches
+from audience.server import clock
+from audience.server.database import Database
+from audience.server.session_locks import locks
+from tests.api.audience_api import leaf
+from tests.conftest import App, MakeApp
+from tests.race.unguarded_versions import unguard
+from tests.service_process import ServiceProcess
+
+UNGUARDED = str(Path(__file__).with_name("unguarded_versions.py"))
+MAX_ROUNDS = 40
+ADD = [{"name": "n", "action": "add"}]
+HELD = """
+SELECT mode FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = $1
+"""
+
+
+def request_of(app: App, **item: Any) -> WriteRequest:
+    """One write of one item."""
+    whole = {"website_id": app.app_id, "attributes": [], **item}
+    return WriteRequest(parse_items([whole], lambda email: email))
+
+
+@dataclass
+class Pair:
+    """Two writers that have met."""
+
+    app: App
+    first: Writer
+    second: Writer
+
+    async def write(self, writer: Writer, **item: Any) -> None:
+        assert await writer.write([request_of(self.app, **item)]) == [[]]
+
+    async def meet(self) -> None:
+        """Let both know of each other, and hold the lock together."""
+        for writer in (self.first, self.second):
+            writer.locks._sharing_until = asyncio.get_running_loop().time() + 60  # noqa: SLF001
+            await writer.locks.unlock()
+        for writer in (self.first, self.second):
+            await self.write(writer, user_id="jbond", attributes=[{"name": "a", "value": "x"}])
+
+    async def modes(self) -> list[str]:
+        """How the app's lock is held now."""
+        key = app_lock_key(self.app.app_id)
+        return sorted(row["mode"] for row in await self.app.rows.fetch(HELD, key))
+
+    async def value(self, name: str = "n") -> Any:
+        return (await self.app.profile("user_id", "jbond"))["attributes"].get(name)
+
+
+@pytest.fixture
+async def pair(
+    app: App, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Pair]:
+    made = Pair(app, make_writer(database.hold()), make_writer(database.hold()))
+    attributes = [{"name": "a", "value": "x"}, *ADD]
+    await app.write(
+        {"user_id": "jbond", "device_id": "d", "attributes": attributes},
+        {"user_id": "moneypenny", "attributes": ADD},
+    )
+    while await made.modes():
+        # The service is about to release it.
+        await asyncio.sleep(0.01)
+    # From here on it is held until somebody needs it alone.
+    for name in ("LINGER_SECONDS", "LONGEST_SHARED_SECONDS"):
+        monkeypatch.setattr(locks, name, 60)
+    yield made
+    await made.first.close()
+    await made.second.close()
+
+
+def between(monkeypatch: pytest.MonkeyPatch, *steps: Any) -> list[int]:
+    """Do one step after each load of the first writer; [how many loads there were]."""
+    load, loads = storage.load_apps, [0]
+    waiting = list(steps)
+
+    async def load_and_step(*arguments: Any) -> Any:
+        found = await load(*arguments)
+        loads[0] += 1
+        if waiting:
+            step = waiting.pop(0)
+            with monkeypatch.context() as usual:
+                usual.setattr(storage, "load_apps", load)
+                await step()
+        return found
+
+    monkeypatch.setattr(storage, "load_apps", load_and_step)
+    return loads
+
+
+async def test_plain_writes_of_two_writers_hold_the_lock_together(pair: Pair) -> None:
+    await pair.meet()
+    assert await pair.modes() == ["ShareLock", "ShareLock"]
+
+
+@pytest.mark.parametrize("has_audience", [False, True])
+@pytest.mark.parametrize("is_guarded", [False, True])
+async def test_what_another_one_wrote_meanwhile_is_not_overwritten(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, *, is_guarded: bool, has_audience: bool
+) -> None:
+    if has_audience:
+        fields = public.AudienceFields(name="Three", definition=leaf("gte", 3, name="n"))
+        async with pair.app.database.transaction() as conn:
+            await public.create_audience(conn, pair.app.app_id, fields, "test", clock.now())
+    if not is_guarded:
+        unguard(monkeypatch.setattr)
+    await pair.meet()
+    loads = between(monkeypatch, lambda: pair.write(pair.second, user_id="jbond", attributes=ADD))
+    await pair.write(pair.first, device_id="d", attributes=ADD)
+    assert await pair.value() == (3 if is_guarded else 2)
+    assert loads == [2 if is_guarded else 1]
+    # Begun again beside the other one: neither had to wait.
+    assert await pair.modes() == ["ShareLock", "ShareLock"]
+    if has_audience and is_guarded:
+        assert await pair.app.count("audience_members") == 1
+
+
+async def test_who_is_disturbed_again_and_again_is_alone_at_last(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pair.meet()
+
+    async def disturb() -> None:
+        await pair.write(pair.second, user_id="jbond", attributes=ADD)
+
+    async def disturb_last() -> None:
+        await disturb()
+        await pair.second.locks.unlock()
+
+    loads = between(monkeypatch, disturb, disturb, disturb_last)
+    await pair.write(pair.first, device_id="d", attributes=ADD)
+    assert await pair.value() == 5
+    assert loads == [4]
+    assert await pair.modes() == ["ExclusiveLock"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"user_id": "new"},
+        {"user_id": "jbond", "email": "new@shop.example"},
+        {"user_id": "jbond", "attributes": [{"name": "never seen", "value": "x"}]},
+        {"user_id": "other", "device_id": "d"},
+    ],
+    ids=["profile", "identifier", "attribute name", "moved identifier"],
+)
+async def test_whatever_is_more_than_a_value_waits_to_be_alone(
+    pair: Pair, item: dict[str, Any]
+) -> None:
+    await pair.meet()
+    writing = asyncio.create_task(pair.write(pair.first, **item))
+    await asyncio.sleep(0.1)
+    assert not writing.done()
+    assert await pair.modes() == ["ShareLock"]
+    await pair.second.locks.unlock()
+    await writing
+    for name in item.keys() - {"attributes"}:
+        assert (await pair.app.profile(name, item[name]))["user_id"] == item["user_id"]
+
+
+async def test_who_must_be_alone_often_does_not_share(pair: Pair) -> None:
+    await pair.meet()
+    await pair.second.locks.unlock()
+    for number in range(10):
+        await pair.first.locks.unlock()
+        await pair.write(pair.first, user_id=f"new {number}")
+    await pair.first.locks.unlock()
+    await pair.write(pair.first, user_id="jbond", attributes=ADD)
+    assert await pair.modes() == ["ExclusiveLock"]
+
+
+async def test_who_is_the_only_one_again_does_not_share(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pair.meet()
+    monkeypatch.setattr(locks, "LONGEST_SHARED_SECONDS", 0)
+    pair.first.locks._sharing_until = 0  # noqa: SLF001
+    await pair.write(pair.first, user_id="jbond", attributes=ADD)
+    assert await pair.modes() == ["ShareLock", "ShareLock"]
+    await pair.second.locks.unlock()
+    pair.first.locks._sharing_until = 0  # noqa: SLF001
+    await pair.write(pair.first, user_id="jbond", attributes=ADD)
+    assert await pair.modes() == ["ExclusiveLock"]
+
+
+async def test_a_refused_batch_saves_none_of_its_profiles(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pair.meet()
+    seen: list[Any] = []
+
+    async def disturb() -> None:
+        await pair.write(pair.second, user_id="jbond", attributes=ADD)
+
+    async def look() -> None:
+        seen.append((await pair.app.profile("user_id", "moneypenny"))["attributes"]["n"])
+
+    between(monkeypatch, disturb, look)
+    requests = [
+        request_of(pair.app, user_id=name, attributes=ADD) for name in ("moneypenny", "jbond")
+    ]
+    assert await pair.first.write(requests) == [[], []]
+    assert seen == [1]
+    assert (await pair.app.profile("user_id", "moneypenny"))["attributes"]["n"] == 2
+    assert await pair.value() == 3
+
+
+async def test_rows_are_updated_in_the_order_of_the_parameters(database: Database) -> None:
+    conn = await database.connect()
+    try:
+        await conn.execute(f"PREPARE touching AS {touches.TOUCH_UNCHANGED}")
+        nothing = ", ".join(
+            "now()" if number == 3 else "'{}'"
+            for number in range(1, touches.TOUCH_UNCHANGED_PARAMETERS + 1)
+        )
+        plan = await conn.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE touching({nothing})")
+    finally:
+        await conn.close()
+    text = json.loads(plan[0][0])
+    (update,) = _nodes(text[0]["Plan"], "ModifyTable")
+    (join,) = update["Plans"]
+    assert join["Node Type"] == "Nested Loop"
+    assert [node["Node Type"] for node in join["Plans"]] == ["Function Scan", "Index Scan"]
+
+
+def _nodes(plan: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    found = [plan] if plan["Node Type"] == kind else []
+    return found + [one for child in plan.get("Plans", []) for one in _nodes(child, kind)]
+
+
+@pytest.fixture(scope="module")
+def guarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the service as it is, two workers."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with ServiceProcess(folder, "--workers", "2", DATABASE_URL=database_url) as service:
+        yield service.url
+
+
+@pytest.fixture(scope="module")
+def unguarded_service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the service without the guard, two workers."""
+    folder = tmp_path_factory.mktemp("unguarded")
+    service = ServiceProcess(
+        folder, "--workers", "2", program=(UNGUARDED,), DATABASE_URL=database_url
+    )
+    with service:
+        yield service.url
+
+
+async def _storm(url: str, app: App, people: int, seed: int) -> bool:
+    """1,500 additions by 64 connections to a few profiles, three a request; true when all count.
+
+    Every request names its profiles in an order of its own.
+    """
+    dice = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    waiting = [dice.sample(range(people), 3) for _ in range(500)]
+    add = {"website_id": app.app_id, "attributes": ADD}
+    statuses = []
+    await app.write(*({"user_id": f"u{number}", "attributes": ADD} for number in range(people)))
+
+    async def client(session: aiohttp.ClientSession) -> None:
+        while waiting:
+            body = json.dumps([{**add, "user_id": f"u{number}"} for number in waiting.pop()])
+            async with session.post(f"{url}/data/tracker/attributes/", data=body) as answer:
+                statuses.append(answer.status)
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.gather(*(client(session) for _ in range(64)))
+    stored = "SELECT sum((attributes ->> 'n')::int) FROM profiles WHERE app_id = $1"
+    total = await app.rows.fetchval(stored, app.app_id)
+    await app.rows.execute("DELETE FROM profiles")
+    return set(statuses) == {204} and total == 1500 + people
+
+
+async def _turns(url: str) -> dict[str, float]:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    found = [line for line in lines if line.startswith("audience_write_turns_total")]
+    return {line.split('"')[1]: float(line.split()[-1]) for line in found}
+
+
+async def test_without_the_guard_a_storm_loses_additions(app: App, unguarded_service: str) -> None:
+    for seed in range(MAX_ROUNDS):
+        if not await _storm(unguarded_service, app, 20, seed):
+            return
+    pytest.fail(f"{MAX_ROUNDS} rounds without the guard did no damage: the race proves nothing")
+
+
+async def test_a_storm_of_sharing_workers_loses_nothing(
+    make_app: MakeApp, guarded: str, rows: asyncpg.Connection
+) -> None:
+    count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    deadlocks = await rows.fetchval(count)
+    app = await make_app()
+    before = await _turns(guarded)
+    for seed, people in enumerate((20, 5, 200, 20, 5, 200)):
+        assert await _storm(guarded, app, people, seed), people
+    after = await _turns(guarded)
+    assert after["shared"] > before.get("shared", 0)
+    assert after["repeated"] > before.get("repeated", 0)
+    assert await rows.fetchval(count) == deadlocks
