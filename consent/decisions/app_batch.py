@@ -58,7 +58,8 @@ class AppBatch:
     """What a batch knows of an app and what it does there.
 
     visitors: by (app_id, visitor id), also of other apps. decision_ids, history_ids: those that are
-    stored, of the ones asked for. hostnames: those that are counted apart. tied: {analytics visitor
+    stored, of the ones asked for; looked_up: {history id as sent: whether it is one of these}.
+    hostnames: those that are counted apart. tied: {analytics visitor
     id: the visitor's state now}; withdrawn: those of them who took back the consent under which
     attributes were collected. new_keys: a fresh random one for each item.
     """
@@ -77,6 +78,7 @@ class AppBatch:
     batch: Batch
     new_keys: Iterator[bytes]
     new_hostnames: set[str] = field(default_factory=set)
+    looked_up: dict[str | None, bool] = field(default_factory=dict)
     tied: dict[str, VisitorState] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
     repetitions: int = 0
@@ -159,19 +161,20 @@ class AppBatch:
 
     def _record(self, change: ConsentChange, decision: Decision, hash_key: bytes) -> None:
         consents = self._history_consents(change, decision)
+        # In the order of the members, without their names: this is run for every decision.
         row = DecisionRow(
-            decision_id=change.decision_id or new_id(),
-            visitor_hash=visitor_hash(hash_key, change.visitor_id),
-            decided_at=decision.decided_at,
-            received_at=self.now,
-            consents=consents.members,
-            hostname=change.hostname,
-            consent_scope=decision.scope,
-            consent_action=decision.action,
-            method=change.method or ("gpc" if not decision.is_counted else None),
-            consent_source=change.source,
-            language=change.language,
-            is_late=decision.is_late,
+            change.decision_id or new_id(),
+            visitor_hash(hash_key, change.visitor_id),
+            decision.decided_at,
+            self.now,
+            consents.members,
+            change.hostname,
+            decision.scope,
+            decision.action,
+            change.method or ("gpc" if not decision.is_counted else None),
+            change.source,
+            change.language,
+            decision.is_late,
         )
         self.last_sequence += 1
         hashed = row_hash(row, self.last_hash, consents.text)
@@ -181,16 +184,10 @@ class AppBatch:
         self.batch.ends[self.app_id] = (self.last_sequence, self.last_hash)
 
     def _history_consents(self, change: ConsentChange, decision: Decision) -> HistoryConsents:
-        gpc_types = decision.gpc_types
+        gpc_types, is_known = decision.gpc_types, self._is_known
         entries: list[Shown] = [
-            (
-                name,
-                entry.status,
-                entry.history_id,
-                self._is_known(entry.history_id),
-                name in gpc_types,
-            )
-            for name, entry in decision.consents.items()
+            (name, status, history_id, is_known(history_id), name in gpc_types)
+            for name, (status, history_id) in decision.consents.items()
         ]
         if change.intro_history_id is not None:
             history_id = change.intro_history_id
@@ -198,7 +195,10 @@ class AppBatch:
         return history_consents(tuple(entries))
 
     def _is_known(self, history_id: str | None) -> bool:
-        return history_id is None or (self.app_id, history_id.lower()) in self.history_ids
+        if history_id not in self.looked_up:
+            found = history_id is None or (self.app_id, history_id.lower()) in self.history_ids
+            self.looked_up[history_id] = found
+        return self.looked_up[history_id]
 
     def _count_decision(self, change: ConsentChange, decision: Decision) -> None:
         self._count(

@@ -81,16 +81,31 @@ def row_hash(row: DecisionRow, previous_hash: bytes, consents: str | None = None
 
     consents: `consents_text` of the row, if it is known.
     """
-    # As `_encode` would write the list of these, in a quarter of the time.
+    # As `_encode` would write the list of these, in a fraction of the time.
+    decision_id, visitor, decided_at, received_at, members, *rest = row
     content = (
-        f'[{_string(row.decision_id)},"{row.visitor_hash.hex()}",{_microseconds(row.decided_at)},'
-        f"{_microseconds(row.received_at)},"
-        f"{consents_text(row.consents) if consents is None else consents},"
-        f"{_string(row.hostname)},{_number(row.consent_scope)},{_number(row.consent_action)},"
-        f"{_string(row.method)},{_number(row.consent_source)},{_string(row.language)},"
-        f"{'true' if row.is_late else 'false'}]"
+        f'[{encode_basestring(decision_id)},"{visitor.hex()}",{_microseconds(decided_at)},'
+        f"{_microseconds(received_at)},"
+        f"{consents_text(members) if consents is None else consents},{_end_of_row(*rest)}]"
     )
     return hashlib.sha256(previous_hash + content.encode()).digest()
+
+
+@lru_cache(maxsize=10_000)
+def _end_of_row(
+    hostname: str,
+    scope: int | None,
+    action: int | None,
+    method: str | None,
+    source: int | None,
+    language: str | None,
+    is_late: bool,  # noqa: FBT001 - a member of a row
+) -> str:
+    """The last members of a row; remembered, as the same few come again."""
+    return (
+        f"{_string(hostname)},{_number(scope)},{_number(action)},{_string(method)},"
+        f"{_number(source)},{_string(language)},{'true' if is_late else 'false'}"
+    )
 
 
 def _string(value: str | None) -> str:

@@ -88,37 +88,38 @@ def decide_consent(
     The caller has checked that the decision's id is not known yet.
     """
     decided_at = min(change.decided_at or now, now)
-    before = valid_types(visitor.types, rules.valid_for, now)
+    # Most visitors are new, and nothing is to be looked through. What is made for every decision
+    # is made without naming its members: that takes twice as long.
+    before = valid_types(visitor.types, rules.valid_for, now) if visitor.types else {}
     entries, gpc_types = _entries(before, change, rules)
     is_new_to_gpc = bool(gpc_types) and any(
         name not in before or not before[name].is_gpc for name in gpc_types
     )
     if not entries or (not is_new_to_gpc and _is_repeated(visitor, change, now)):
         return None
-    chosen = {name for name, entry in entries.items() if entry.status != NOT_DECIDED}
+    chosen = {name for name, entry in entries.items() if entry[0] != NOT_DECIDED}
     is_counted = bool(chosen - gpc_types)
-    # Most visitors are new, and nothing is to be looked through.
     takes_back = bool(before) and any(
         _is_decided(before.get(name)) for name in entries.keys() - chosen
     )
     is_first = not before or not any(_is_explicit(one) for one in before.values())
     is_late = visitor.last_decided_at is not None and decided_at < visitor.last_decided_at
     after = before | {
-        name: TypeState(entry.status, decided_at, entry.history_id, name in gpc_types)
-        for name, entry in entries.items()
+        name: TypeState(status, decided_at, history_id, name in gpc_types)
+        for name, (status, history_id) in entries.items()
     }
     return Decision(
-        state=_state_after(visitor, change, None if is_late else after, decided_at, now),
-        after=after,
-        consents=entries,
-        gpc_types=gpc_types,
-        decided_at=decided_at,
-        scope=_scope(after, rules.asked_types) if is_counted else None,
-        action=(FIRST if is_first else CHANGED) if is_counted else None,
-        is_recorded=is_counted or is_new_to_gpc or takes_back,
-        is_counted=is_counted,
-        is_undecided=not (is_counted or is_new_to_gpc),
-        is_late=is_late,
+        _state_after(visitor, change, None if is_late else after, decided_at, now),
+        after,
+        entries,
+        gpc_types,
+        decided_at,
+        _scope(after, rules.asked_types) if is_counted else None,
+        (FIRST if is_first else CHANGED) if is_counted else None,
+        is_counted or is_new_to_gpc or takes_back,
+        is_counted,
+        not (is_counted or is_new_to_gpc),
+        is_late,
     )
 
 
@@ -133,13 +134,7 @@ def _state_after(
     analytics_id = change.analytics_visitor_id or visitor.analytics_visitor_id
     if types is None:
         return visitor._replace(analytics_visitor_id=analytics_id)
-    return VisitorState(
-        types=types,
-        last_statuses=statuses_text(change.consents),
-        last_decided_at=decided_at,
-        last_received_at=now,
-        analytics_visitor_id=analytics_id,
-    )
+    return VisitorState(types, statuses_text(change.consents), decided_at, now, analytics_id)
 
 
 def valid_types(

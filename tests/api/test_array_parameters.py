@@ -1,6 +1,6 @@
 """Arrays that go as text arrive as the values they were made of, whatever those are."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -19,7 +19,7 @@ from audience.server.array_parameters.storage import (
 
 _COLUMNS = (
     "app_id uuid, id uuid, name text, small smallint, big bigint, is_so boolean, digest bytea,"
-    "moment timestamptz, document jsonb"
+    "moment timestamptz, document jsonb, hash bytea(3)"
 )
 #: PostgreSQL has no NUL in texts; who takes texts in refuses them.
 _TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -36,8 +36,10 @@ def _rows(app_ids: st.SearchStrategy[str]) -> st.SearchStrategy[list[tuple[Any, 
         st.none() | st.integers(-(2**63), 2**63 - 1),
         st.none() | st.booleans(),
         st.none() | st.binary(max_size=10),
-        st.none() | st.datetimes(timezones=st.just(UTC)),
+        st.none()
+        | st.datetimes(datetime(1800, 1, 1), datetime(2255, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the bounds are of the time zone that is asked for
         st.none() | st.sampled_from(["1", '{"a": "b\\\\c"}', '"x"']),
+        st.none() | st.binary(min_size=3, max_size=3).filter(any),
     )
     return st.lists(row, min_size=1, max_size=5)
 

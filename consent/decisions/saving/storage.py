@@ -38,7 +38,7 @@ _VISITOR_VALUES = """app_id, visitor_id, {analytics_id}, state, last_statuses, l
 # rows need no look for a conflict, which costs about as much as the row.
 _GIVEN = _Part(
     "{rows}",
-    "app_id uuid, visitor_id uuid, is_new boolean, new_key bytea, analytics_visitor_id text,"
+    "app_id uuid, visitor_id uuid, is_new boolean, new_key bytea(32), analytics_visitor_id text,"
     "state jsonb, last_statuses text, last_decided_at timestamptz, last_received_at timestamptz",
 )
 _KEYS = _Part(
@@ -66,9 +66,10 @@ _DECISIONS = _Part(
     SELECT app_id, sequence, decision_id, visitor_hash, decided_at, $1, consents, hostname, scope,
         action, method, source, language, is_late, previous_hash, row_hash
     FROM ({rows}) AS new""",
-    "app_id uuid, sequence bigint, decision_id uuid, visitor_hash bytea, decided_at timestamptz,"
-    "consents jsonb, hostname text, scope smallint, action smallint, method text,"
-    "source smallint, language text, is_late boolean, previous_hash bytea, row_hash bytea",
+    "app_id uuid, sequence bigint, decision_id uuid, visitor_hash bytea(32),"
+    "decided_at timestamptz, consents jsonb, hostname text, scope smallint, action smallint,"
+    "method text, source smallint, language text, is_late boolean, previous_hash bytea(32),"
+    "row_hash bytea(32)",
 )
 _COUNTERS = _Part(
     """INSERT INTO consent_counters AS stored (app_id, counted_hour, event_type, hostname,
@@ -92,7 +93,7 @@ _DAYS = _Part(
     {rows}
     ON CONFLICT (app_id, day, visitor_digest)
         DO UPDATE SET has_decided = stored.has_decided OR excluded.has_decided""",
-    "app_id uuid, day date, visitor_digest bytea, hostname text, has_decided boolean",
+    "app_id uuid, day date, visitor_digest bytea(16), hostname text, has_decided boolean",
 )
 # LATERAL with LIMIT 1 makes the planner look each one up, whatever it believes about the table.
 _DECIDED = _Part(
@@ -105,14 +106,14 @@ _DECIDED = _Part(
         LIMIT 1
     ) AS undecided
     WHERE stored.ctid = undecided.ctid""",
-    "app_id uuid, day date, visitor_digest bytea",
+    "app_id uuid, day date, visitor_digest bytea(16)",
 )
 _ENDS = _Part(
     """INSERT INTO consent_chains (app_id, last_sequence, last_hash)
     {rows}
     ON CONFLICT (app_id) DO UPDATE SET
         last_sequence = excluded.last_sequence, last_hash = excluded.last_hash""",
-    "app_id uuid, last_sequence bigint, last_hash bytea",
+    "app_id uuid, last_sequence bigint, last_hash bytea(32)",
 )
 _PARTS = {
     "given": _GIVEN,
@@ -198,10 +199,13 @@ def _statement(names: Sequence[str], is_one_app: bool, has_erased: bool) -> str:
 
 def _visitor_row(visitor: Visitor) -> Sequence[Any]:
     state = visitor.state
-    types = {
-        name: [one.status, (one.decided_at - _EPOCH) // _MICROSECOND, one.history_id, one.is_gpc]
-        for name, one in state.types.items()
-    }
+    # Nearly always all types were decided at once.
+    known, microseconds = None, 0
+    types = {}
+    for name, (status, decided_at, history_id, is_gpc) in state.types.items():
+        if decided_at is not known:
+            known, microseconds = decided_at, (decided_at - _EPOCH) // _MICROSECOND
+        types[name] = (status, microseconds, history_id, is_gpc)
     return (
         visitor.is_new,
         visitor.hash_key if visitor.has_new_key else None,
