@@ -28,7 +28,8 @@ _SPREAD_FROM = 16
 _SECONDS_PER_CALLER = 50e-6
 #: A flush is long when it takes so many times as long as serving the callers of all items.
 _LONG_FLUSH = 3
-#: Where processes share the processors, so many times as long are callers waited for.
+#: Where processes share the processors, the callers of all items are waited for so many times as
+#: long as serving them takes.
 _PATIENCE = 4
 #: Callers that did not come back at once are not waited for in so many batches.
 _NO_GATHERING = 16
