@@ -28,7 +28,7 @@ def run_service(settings: Settings, *, with_demo: bool) -> None:
 
     Errors: ServeError and EmbeddedPostgresError before anything listens.
     """
-    _check_address(settings)
+    reserved = reserve_address(settings)
     master = os.getpid()
     metrics_folder = Path(tempfile.mkdtemp(prefix="audience-consent-metrics-"))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder)
@@ -38,6 +38,7 @@ def run_service(settings: Settings, *, with_demo: bool) -> None:
 
     configure_logging(settings.log_level, settings.log_format)
     with ExitStack() as stack:
+        stack.callback(reserved.close)
         stack.callback(shutil.rmtree, metrics_folder, ignore_errors=True)
         url, forget_in_child = _open_database(settings, stack)
         demo = ensure_demo(url) if with_demo else None
@@ -55,9 +56,11 @@ def run_service(settings: Settings, *, with_demo: bool) -> None:
                 stack.pop_all()
 
 
-def _check_address(settings: Settings) -> None:
+def reserve_address(settings: Settings) -> socket.socket:
     """Refuse an address that can't be listened on, before anything is started.
 
+    Workers that have sockets of their own would share the address with any other service that does
+    so too. The socket, kept open, keeps others away from it, and lets these workers in.
     Errors: ServeError.
     """
     where = f"port {settings.port} on {settings.host}"
@@ -65,9 +68,15 @@ def _check_address(settings: Settings) -> None:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with socket.socket(family, kind, protocol) as probe:
+        with ExitStack() as stack:
+            probe = stack.enter_context(socket.socket(family, kind, protocol))
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+            if settings.has_socket_per_worker:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                stack.pop_all()
+            return probe
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = f"{where} is in use: stop what listens there or choose another with --port"

@@ -55,15 +55,21 @@ def resolve_identifiers(
         resolve_one(profiles, identifier_sets[0], now)
         return
     ordered = sorted(set(identifier_sets), key=_canonical_order)
-    refused_before = len(profiles.refusals)
+    refused_before = profiles.refusals
+    #: {(both profiles, reason): the first of the refusals}, of all passes
+    refused: dict[tuple[str, str | None, str], Refusal] = {}
     for _ in range(_MAX_PASSES):
         owners_before = dict(profiles.owners)
-        del profiles.refusals[refused_before:]
+        profiles.refusals = []
         for identifiers in ordered:
             resolve_one(profiles, identifiers, now)
-        has_conflict = len(profiles.refusals) > refused_before
-        if not has_conflict or profiles.owners == owners_before:
-            return
+        for one in profiles.refusals:
+            refused.setdefault((one.profile_id, one.other_profile_id, one.reason), one)
+        if not profiles.refusals or profiles.owners == owners_before:
+            break
+    # What a later pass joined was not refused in the end.
+    left = [one for one in refused.values() if one.other_profile_id in (None, *profiles.profiles)]
+    profiles.refusals = refused_before + left
 
 
 def resolve_one(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime) -> Profile:

@@ -169,13 +169,13 @@ class Batcher(Generic[Item, Result]):
                     await asyncio.sleep(0)
                 await self._gather()
                 self._batch = self._take()
-                if not self._batch:
-                    continue
-                await self._flush_batch(self._batch)
-                if not self._queue:
-                    # Nothing is hurried by going on at once: the callers first.
-                    await asyncio.sleep(0)
-                self._on_batch(len(self._batch))
+                if self._batch:
+                    await self._flush_batch(self._batch)
+                    if not self._queue:
+                        # Nothing is hurried by going on at once: the callers first.
+                        await asyncio.sleep(0)
+                    self._on_batch(len(self._batch))
+                # Also when all that waited was refused meanwhile.
                 if self._settle is not None:
                     # What fails here fails again in the next flush, which has callers to tell.
                     with contextlib.suppress(Exception):

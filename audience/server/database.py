@@ -54,6 +54,7 @@ CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     # Migrations are not at head yet, or ran just now.
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
     asyncpg.InvalidCachedStatementError,
     TimeoutError,
 )

@@ -79,6 +79,11 @@ class HotRoutes:
 HOT_ROUTES = web.AppKey("hot_routes", HotRoutes)
 
 
+#: Every so manieth request has a task of its own: it gives way to all others, while a connection
+#: that sends one request behind the other would be served without a pause.
+_OTHERS_TURN = 16
+
+
 class _OneTaskLoop:
     """The loop of a server's connections, in which a request needs no task of its own.
 
@@ -89,6 +94,7 @@ class _OneTaskLoop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._count = 0
         # What is asked for with each request is found without a detour.
         self.time, self.create_future = loop.time, loop.create_future
 
@@ -98,7 +104,9 @@ class _OneTaskLoop:
     def create_task(self, coroutine: Coroutine[Any, Any, Any], **options: Any) -> Awaitable[Any]:
         """A task; of the handling of a request the coroutine itself, which can be awaited too."""
         if coroutine.__name__ == _HANDLING:  # type: ignore[attr-defined]
-            return coroutine
+            self._count += 1
+            if self._count % _OTHERS_TURN:
+                return coroutine
         return self._loop.create_task(coroutine, **options)
 
 

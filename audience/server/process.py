@@ -1,7 +1,6 @@
 """The worker processes: gunicorn with aiohttp workers on uvloop."""
 
 import gc
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,9 +33,6 @@ class Processes(BaseApplication):  # type: ignore[misc]
     ) -> None:
         """on_ready: called once, when something listens; on_fork: called in every new worker."""
         self._settings = settings
-        # With one socket for all, whichever worker wakes up first takes most of the connections
-        # that come together. Elsewhere than on Linux such sockets share nothing out.
-        self._has_own_sockets = settings.workers > 1 and sys.platform == "linux"
         self._make_app = make_app
         self._on_ready = on_ready
         self._on_fork = on_fork
@@ -54,7 +50,7 @@ class Processes(BaseApplication):  # type: ignore[misc]
             "backlog": _BACKLOG,
             "loglevel": "warning",
             "accesslog": None,
-            "reuse_port": self._has_own_sockets,
+            "reuse_port": self._settings.has_socket_per_worker,
             "when_ready": self._begin,
             "post_fork": self._begin_worker,
             "child_exit": _forget_metrics,
@@ -64,12 +60,12 @@ class Processes(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def _begin(self, _arbiter: object) -> None:
-        if not self._has_own_sockets:
+        if not self._settings.has_socket_per_worker:
             self._on_ready()
 
     def _begin_worker(self, _arbiter: object, worker: Any) -> None:
         self._on_fork()
-        if self._has_own_sockets and worker.age == _FIRST:
+        if self._settings.has_socket_per_worker and worker.age == _FIRST:
             self._on_ready()
 
     def load(self) -> Callable[[], Awaitable[web.AppRunner]]:

@@ -4,6 +4,7 @@ A wrong value stops the process with one line naming the variable, the value and
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,15 @@ class Settings:
         """Where others reach the service, without a slash at the end: for links in mails."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url or f"http://{host}:{self.port}{self.root_path}"
+
+    @property
+    def has_socket_per_worker(self) -> bool:
+        """Whether each worker listens on a socket of its own.
+
+        With one for all, whichever worker wakes up first takes most of the connections that come
+        together. Elsewhere than on Linux sockets of one address share nothing out.
+        """
+        return self.workers > 1 and sys.platform == "linux"
 
 
 def settings_from_environment(environment: Mapping[str, str]) -> Settings:

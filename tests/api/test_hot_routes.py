@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from audience.server import surface
 from audience.server.settings import Settings
 from consent.app import create_app
 from tests.conftest import UNUSED_AUDIENCE, App
@@ -150,3 +153,30 @@ async def test_client_that_goes_away_harms_nobody(
             connected.writer.write(f"GET {_check_path(app)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert (await app.service.get(_check_path(app))).status == 200
     assert "rror" not in capsys.readouterr().err
+
+
+async def test_a_connection_with_many_requests_gives_way_to_others(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, handled, count = [0], [], surface.count_request
+
+    def note(*arguments: Any) -> None:
+        handled.append(turns[0])
+        count(*arguments)
+
+    async def others() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(surface, "count_request", note)
+    waiting = asyncio.create_task(others())
+    async with _connect(app.service) as connected:
+        # Nothing in its handling has to be waited for.
+        connected.writer.write(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+        for _ in range(500):
+            await connected.answer()
+    waiting.cancel()
+    assert len(handled) == 500
+    # Where aiohttp begins tasks at once it does not give way.
+    assert max(Counter(handled).values()) <= (16 if sys.version_info < (3, 12) else 500)

@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from audience import public
+from audience.errors import Unavailable
 from audience.profile_changes import storage
 from audience.profile_changes.items import parse_items
 from audience.profile_changes.write_request import WriteRequest
@@ -247,6 +248,51 @@ async def test_rows_are_updated_in_the_order_of_the_parameters(database: Databas
     (join,) = update["Plans"]
     assert join["Node Type"] == "Nested Loop"
     assert [node["Node Type"] for node in join["Plans"]] == ["Function Scan", "Index Scan"]
+
+
+async def test_without_the_migration_nothing_is_answered_but_unavailable(
+    pair: Pair, database_url: str
+) -> None:
+    await pair.meet()
+    owner = await asyncpg.connect(database_url)
+    rename = "ALTER FUNCTION {}(bigint, bigint) RENAME TO {}"
+    name = "refuse_changed_profiles"
+    try:
+        await owner.execute(rename.format(name, "renamed"))
+        with pytest.raises(Unavailable):
+            await pair.write(pair.first, user_id="jbond", attributes=ADD)
+    finally:
+        await owner.execute(rename.format("renamed", name))
+        await owner.close()
+    await pair.write(pair.first, user_id="jbond", attributes=ADD)
+    assert await pair.value() == 2
+
+
+async def test_who_met_somebody_that_does_not_share_shares_for_a_moment_only(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setattr(locks, "TRIAL_SECONDS", 0.05)
+    key = app_lock_key(pair.app.app_id)
+    other = await asyncpg.connect(database_url)
+    try:
+        await other.execute("SELECT pg_advisory_lock($1)", key)
+        writing = asyncio.create_task(pair.write(pair.first, user_id="jbond", attributes=ADD))
+        await asyncio.sleep(0.1)
+        await other.execute("SELECT pg_advisory_unlock($1)", key)
+        await writing
+        await pair.first.locks.unlock()
+        await pair.write(pair.first, user_id="jbond", attributes=ADD)
+        assert pair.first.locks.is_shared
+        # Somebody who wants it alone is nobody to share with.
+        waiting = asyncio.create_task(other.execute("SELECT pg_advisory_lock($1)", key))
+        await asyncio.sleep(0.1)
+        writing = asyncio.create_task(pair.write(pair.first, user_id="jbond", attributes=ADD))
+        await waiting
+        await other.execute("SELECT pg_advisory_unlock($1)", key)
+        await writing
+    finally:
+        await other.close()
+    assert not pair.first.locks.is_shared
 
 
 def _nodes(plan: dict[str, Any], kind: str) -> list[dict[str, Any]]:

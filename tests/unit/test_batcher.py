@@ -209,3 +209,15 @@ async def test_callers_that_do_not_return_are_not_waited_for() -> None:
     await asyncio.gather(*answers)
     assert subject.not_gathering > 0
     assert sum(len(batch) for batch in store.batches) == 30
+
+
+async def test_who_keeps_something_is_told_also_when_all_callers_have_gone() -> None:
+    store, settled = Store(), []
+
+    async def settle() -> None:
+        settled.append(len(store.batches))
+
+    subject = Batcher[int, int](store.flush, max_weight=10, settle=settle)
+    subject.submit(1).cancel()
+    await subject.close()
+    assert (store.batches, settled) == ([], [0])

@@ -204,3 +204,24 @@ def _assert_consistent(profiles: ProfileSet) -> None:
         for member in profile.identifiers()
     }
     assert held == profiles.owners
+
+
+@pytest.mark.parametrize("others", [[], ["u2 d1"], ["u3"], ["u3", "u2 d1"]])
+def test_a_refusal_is_noted_although_what_it_was_about_has_moved(others: list[str]) -> None:
+    profiles = new_set()
+    send(profiles, item("u1 d1"))
+    send(profiles, item("u2"), after=1)
+    # Several items are gone through until nothing changes; the last time nothing is refused.
+    send(profiles, item("u2 d1"), *(item(other) for other in others), after=2)
+    assert [refusal.reason for refusal in profiles.refusals] == [merge.DIFFERENT_USER_IDS]
+
+
+def test_what_became_possible_in_the_end_is_no_refusal() -> None:
+    profiles = new_set()
+    send(profiles, item("u1 e1"))
+    send(profiles, item("u2 e2"), after=1)
+    send(profiles, item("d1 e3"), after=2)
+    # The first item frees the e-mail that the second one's user gets.
+    send(profiles, item("u1 e3"), item("u2 e1"), after=3)
+    named = {refusal.other_profile_id for refusal in profiles.refusals}
+    assert named <= profiles.profiles.keys()

@@ -27,7 +27,9 @@ _MOST_LOCKS = 64
 #: the writers 6,500 writes a second in place of 11,000 for all of that second, so that erasures,
 #: each a row of contacts, left 67 to 73 % of the writes; at 0.03 about 90 %.
 _CONTENDED_SECONDS = 0.03
-#: Who met others shares with them for so long, and then looks whether they are still there.
+#: Who met others shares for so long, and then looks whether one of them shares too ...
+TRIAL_SECONDS = 0.1
+#: ... and if so for so long until the next look.
 _SHARING_SECONDS = 1.0
 
 
@@ -93,7 +95,8 @@ class SessionLocks:
         self._keys, self._taken_at, self.is_shared = set(keys), _now(), is_shared
         if has_waited:
             self._contended_until = self._taken_at + _CONTENDED_SECONDS
-            self._sharing_until = self._taken_at + _SHARING_SECONDS
+            until = self._taken_at + TRIAL_SECONDS
+            self._sharing_until = max(self._sharing_until, until)
         return has_waited
 
     def end_batch(self) -> None:

@@ -30,6 +30,7 @@ ARE_LOCKS_SHARED = """
 SELECT EXISTS (
     SELECT FROM pg_locks
     WHERE locktype = 'advisory' AND objsubid = 1 AND pid <> pg_backend_pid()
+        AND mode = 'ShareLock'
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND (classid::bigint << 32 | objid::bigint) = ANY($1::bigint[])
 )
@@ -65,6 +66,6 @@ async def try_locks(
 
 
 async def are_shared(conn: asyncpg.Connection, keys: Collection[int]) -> bool:
-    """Whether another session has any of the locks, or waits for one."""
+    """Whether another session shares any of the locks, or waits to."""
     found: bool = await conn.fetchval(ARE_LOCKS_SHARED, list(keys))
     return found
