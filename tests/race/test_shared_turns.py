@@ -271,7 +271,7 @@ async def test_without_the_migration_nothing_is_answered_but_unavailable(
 async def test_who_met_somebody_that_does_not_share_shares_for_a_moment_only(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
-    monkeypatch.setattr(locks, "TRIAL_SECONDS", 0.05)
+    monkeypatch.setattr(locks, "TRIAL_SECONDS", 0.5)
     key = app_lock_key(pair.app.app_id)
     other = await asyncpg.connect(database_url)
     try:
@@ -283,11 +283,11 @@ async def test_who_met_somebody_that_does_not_share_shares_for_a_moment_only(
         await pair.first.locks.unlock()
         await pair.write(pair.first, user_id="jbond", attributes=ADD)
         assert pair.first.locks.is_shared
-        # Somebody who wants it alone is nobody to share with.
-        waiting = asyncio.create_task(other.execute("SELECT pg_advisory_lock($1)", key))
-        await asyncio.sleep(0.1)
+        # Somebody who has it alone is nobody to share with.
+        await other.execute("SELECT pg_advisory_lock($1)", key)
+        await asyncio.sleep(0.6)
         writing = asyncio.create_task(pair.write(pair.first, user_id="jbond", attributes=ADD))
-        await waiting
+        await asyncio.sleep(0.1)
         await other.execute("SELECT pg_advisory_unlock($1)", key)
         await writing
     finally:
