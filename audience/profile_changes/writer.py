@@ -33,7 +33,7 @@ async def _write(
     except NeedsToBeAlone:
         metrics.WRITE_TURNS.labels("repeated").inc()
         raise
-    turn.needs_to_be_alone = not counts.is_one_statement
+    turn.needs_to_be_alone |= not counts.is_one_statement
     metrics.WRITE_TURNS.labels("shared" if turn.is_shared else "alone").inc()
     if counts.merges:
         metrics.MERGES.inc(counts.merges)

@@ -68,7 +68,8 @@ def resolve_identifiers(
         if not profiles.refusals or profiles.owners == owners_before:
             break
     # What a later pass joined was not refused in the end.
-    left = [one for one in refused.values() if one.other_profile_id in (None, *profiles.profiles)]
+    known = {None, *profiles.profiles}
+    left = [one for one in refused.values() if one.other_profile_id in known]
     profiles.refusals = refused_before + left
 
 

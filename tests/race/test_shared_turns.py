@@ -159,6 +159,8 @@ async def test_who_is_disturbed_again_and_again_is_alone_at_last(
     assert await pair.value() == 5
     assert loads == [4]
     assert await pair.modes() == ["ExclusiveLock"]
+    # It counts among those for whose sake a writer stops sharing.
+    assert pair.first._alone_part > 0  # noqa: SLF001
 
 
 @pytest.mark.parametrize(
