@@ -10,7 +10,7 @@ from audience.audiences.storage import MembershipQuestion, VisitorQuestion
 from audience.profiles.handlers import json_bytes, unknown_app, visitor_id_of
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE, SETTINGS
-from audience.server.metrics import BATCH_SIZE
+from audience.server.metrics import batch_counter
 from audience.server.openapi import described
 from audience.server.request_fields import required_uuid
 from audience.server.schema_fields import MembershipAnswer, MembershipQuery, VisitorQuery
@@ -40,14 +40,14 @@ async def hold_membership_reads(app: web.Application) -> AsyncIterator[None]:
         max_weight=_MAX_READS_IN_BATCH,
         takes_arrived=True,
         gathers=app[SETTINGS].workers > 1,
-        on_batch=BATCH_SIZE.labels("checks").observe,
+        on_batch=batch_counter("checks"),
     )
     app[_LISTS] = Batcher(
         flush_lists,
         max_weight=_MAX_READS_IN_BATCH,
         takes_arrived=True,
         gathers=app[SETTINGS].workers > 1,
-        on_batch=BATCH_SIZE.labels("lists").observe,
+        on_batch=batch_counter("lists"),
     )
     yield
     await app[_CHECKS].close()

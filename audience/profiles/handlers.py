@@ -10,7 +10,7 @@ from audience.profiles.public_attributes import storage
 from audience.profiles.public_attributes.storage import PublicAttributes
 from audience.server.batcher import Batcher
 from audience.server.keys import DATABASE, SETTINGS
-from audience.server.metrics import BATCH_SIZE
+from audience.server.metrics import batch_counter
 from audience.server.openapi import described
 from audience.server.ready_response import ReadyResponse, ResponseHead
 from audience.server.request_fields import required_uuid
@@ -28,7 +28,7 @@ async def hold_attribute_reads(app: web.Application) -> AsyncIterator[None]:
         async with held.use() as conn:
             return await storage.read_public_attributes(conn, asked)
 
-    observe = BATCH_SIZE.labels("attributes").observe
+    observe = batch_counter("attributes")
     app[_READS] = Batcher(
         flush,
         max_weight=_MAX_READS_IN_BATCH,

@@ -8,7 +8,7 @@ import asyncio
 import atexit
 import os
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from prometheus_client import (
@@ -49,7 +49,7 @@ REQUESTS = ManyHistogram(
     ["route", "status"],
     buckets=_LATENCY_BUCKETS,
 )
-BATCH_SIZE = Histogram(
+BATCH_SIZE = ManyHistogram(
     "audience_batch_size", "Requests in one batch", ["batch"], buckets=_BATCH_BUCKETS
 )
 WRITE_TURNS = Counter(
@@ -62,42 +62,77 @@ MERGES = Counter("audience_merges", "Profiles absorbed into another one")
 MERGE_REFUSALS = Counter("audience_merge_refusals", "Merges not made", ["reason"])
 DROPPED_ANALYTICS = Counter("audience_dropped_analytics", "Analytics requests dropped")
 
-_answered: dict[tuple[str, int], ManyHistogram] = {}
-_not_counted: dict[tuple[str, int], list[float]] = {}
-#: So long a request may wait to be counted with others.
+#: What is not counted yet: it is with others in a moment, so that no answer waits for it.
+_seconds: dict[tuple[str, int], list[float]] = {}
+_batch_sizes: dict[str, list[float]] = {}
+_turns: dict[str, int] = {}
 _GATHER_SECONDS = 0.02
+_is_due = False
+_answered: dict[tuple[str, int], ManyHistogram] = {}
 
 
 def count_request(route: str, status: int, seconds: float) -> None:
-    """Count one answered request, with others in a moment: no answer waits for it."""
-    if not _not_counted:
-        asyncio.get_running_loop().call_later(_GATHER_SECONDS, _count_requests)
+    """Count one answered request."""
     key = (route, status)
-    if key in _not_counted:
-        _not_counted[key].append(seconds)
+    if key in _seconds:
+        _seconds[key].append(seconds)
     else:
-        _not_counted[key] = [seconds]
+        _seconds[key] = [seconds]
+    _count_soon()
 
 
-def _count_requests() -> None:
-    for key, amounts in _not_counted.items():
+def batch_counter(batch: str) -> Callable[[int], None]:
+    """What counts a batch of that name when it is called with the number of its requests."""
+    sizes = _batch_sizes.setdefault(batch, [])
+
+    def count(size: int) -> None:
+        sizes.append(size)
+        _count_soon()
+
+    return count
+
+
+def count_turn(turn: str) -> None:
+    """Count one batch of writes: alone, shared or repeated."""
+    _turns[turn] = _turns.get(turn, 0) + 1
+    _count_soon()
+
+
+def _count_soon() -> None:
+    global _is_due  # noqa: PLW0603 - one process, one loop
+    if not _is_due:
+        _is_due = True
+        asyncio.get_running_loop().call_later(_GATHER_SECONDS, _count)
+
+
+def _count() -> None:
+    global _is_due  # noqa: PLW0603
+    _is_due = False
+    for key, amounts in _seconds.items():
         requests = _answered.get(key)
         if requests is None:
             route, status = key
             requests = _answered[key] = REQUESTS.labels(route, str(status))
         requests.observe_many(amounts)
-    _not_counted.clear()
+    _seconds.clear()
+    for batch, sizes in _batch_sizes.items():
+        if sizes:
+            BATCH_SIZE.labels(batch).observe_many(sizes)
+            sizes.clear()
+    for turn, count in _turns.items():
+        WRITE_TURNS.labels(turn).inc(count)
+    _turns.clear()
 
 
-atexit.register(_count_requests)
+atexit.register(_count)
 
 
 async def show_metrics(_request: web.Request) -> web.Response:
     """GET /metrics -> 200, Prometheus text format, of all worker processes.
 
-    Requests that other workers answered in the last 20 ms may be missing.
+    What other workers did in the last 20 ms may be missing.
     """
-    _count_requests()
+    _count()
     registry = PROCESS_REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()

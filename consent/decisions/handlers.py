@@ -37,7 +37,7 @@ async def hold_collects(app: web.Application) -> AsyncIterator[None]:
     app[_COLLECTS] = Batcher[Collect, CollectResult](
         writer.write,
         max_weight=_MAX_BATCH,
-        on_batch=metrics.BATCH_SIZE.labels("collects").observe,
+        on_batch=metrics.batch_counter("collects"),
         settle=writer.locks.settle,
     )
     writer.locks.has_waiting = app[_COLLECTS].has_waiting

@@ -83,7 +83,7 @@ class LockedWriter(Generic[Item, Result]):
                 everything = [*items]
                 if has_waited:
                     everything += self.take_also(self._is_covered)
-                return await self._write_whole(everything)
+                return await self._write_whole(everything, conn)
         finally:
             # Also after a failure: others may be waiting.
             self.locks.end_batch()
@@ -95,10 +95,12 @@ class LockedWriter(Generic[Item, Result]):
     def _is_covered(self, item: Item) -> bool:
         return self.locks.covers(self._lock_keys([item]))
 
-    async def _write_whole(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
-        """Write them together, or if that fails one by one."""
+    async def _write_whole(
+        self, items: Sequence[Item], holder: asyncpg.Connection
+    ) -> Sequence[Result | BaseException]:
+        """Write them together, or if that fails one by one.  holder: has their locks."""
         try:
-            return await self._write(items)
+            return await self._write(items, holder)
         except Unavailable:
             raise
         except Exception as error:
@@ -114,10 +116,13 @@ class LockedWriter(Generic[Item, Result]):
             return alone
         return result
 
-    async def _write(self, items: Sequence[Item]) -> Sequence[Result]:
+    async def _write(
+        self, items: Sequence[Item], holder: asyncpg.Connection | None = None
+    ) -> Sequence[Result]:
         async with self._held.use() as conn:
-            # Whoever lost its connection lost its locks.
-            await self._take(conn, items)
+            if conn is not holder:
+                # Whoever lost its connection lost its locks.
+                await self._take(conn, items)
             turn = Turn(self.locks.is_shared)
             conflicts = 0
             while True:
