@@ -9,7 +9,7 @@ from datetime import datetime
 from audience.profile_changes.consent_gate import pass_gate
 from audience.profile_changes.erasure.memory import without_erased
 from audience.profile_changes.items import Item, Skip
-from audience.profile_changes.storage import LoadedApp
+from audience.profile_changes.loaded_app import LoadedApp
 from audience.profiles.profile_set import ProfileSet
 
 

@@ -4,7 +4,7 @@ Pure: standard library only, `now` is an argument. Source: contract C2.32-C2.33,
 decisions 1 and 8; the limits are this project's (ARCHITECTURE.md, decision 8).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -39,7 +39,7 @@ class AttributeTypes:
     custom attributes the app has in all.
     """
 
-    known: dict[str, ValueType | None] = field(default_factory=dict)
+    known: Mapping[str, ValueType | None] = field(default_factory=dict)
     new: dict[str, ValueType] = field(default_factory=dict)
     definition_count: int = 0
 

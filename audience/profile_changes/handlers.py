@@ -31,7 +31,7 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
     app[_WRITES] = Batcher[WriteRequest, list[Skip]](
         writer.write,
         max_weight=_MAX_BATCH_WEIGHT,
-        on_batch=metrics.BATCH_SIZE.labels("writes").observe,
+        on_batch=metrics.batch_counter("writes"),
         settle=writer.locks.settle,
         gathers=app[SETTINGS].workers > 1,
     )

@@ -22,8 +22,8 @@ from audience.profile_changes import storage
 from audience.profile_changes.admission import admit
 from audience.profile_changes.decide import AttributeTypes, modify_attributes
 from audience.profile_changes.items import Item, Skip
+from audience.profile_changes.loaded_app import LoadedApp
 from audience.profile_changes.save import save_changes
-from audience.profile_changes.storage import LoadedApp
 from audience.profile_changes.visitor_consents import (
     VisitorConsents,
     apply_visitor_consents,
@@ -142,11 +142,11 @@ async def _load(
             names[app_id].update([name for _, name, _, _ in item.entries])
     changes: dict[str, _AppChange] = {}
     for app_id, app in (await storage.load_apps(conn, identifiers, names)).items():
-        types = AttributeTypes(known=app.types)
-        if len(app.types) < len(names[app_id]):
+        types = AttributeTypes(known=app.known.types)
+        if len(app.known.types) < len(names[app_id]):
             count = await attribute_storage.count_attribute_definitions(conn, app_id)
             types.definition_count = count
-        profiles = ProfileSet(new_profile_id=new_id, also_blocked=app.also_blocked)
+        profiles = ProfileSet(new_profile_id=new_id, also_blocked=app.known.also_blocked)
         profiles.load(app.profiles)
         if app.gate is not None:
             await load_gate(conn, app_id, app.gate, identifiers[app_id] - profiles.owners.keys())
@@ -201,7 +201,7 @@ def _why_not(request: WriteRequest, changes: dict[str, _AppChange]) -> DomainErr
     app_ids = request.app_ids
     if not app_ids <= changes.keys():
         return Forbidden("Forbidden: website_id names no app of this service", path="website_id")
-    if len(app_ids) > 1 and len({changes[one].app.organization_id for one in app_ids}) > 1:
+    if len(app_ids) > 1 and len({changes[one].app.known.organization_id for one in app_ids}) > 1:
         message = "website_id: all items of one request must belong to one organization"
         return Invalid(message, path="website_id")
     return None

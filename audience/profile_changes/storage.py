@@ -1,4 +1,4 @@
-"""SQL of the public write path: everything a batch must know of an app.
+"""SQL of the public write path: everything a batch must know of its apps.
 
 A batch holds its apps' locks for the session, not for a transaction (`writer.py`): so what it reads
 needs no transaction, and the usual batch, which only changes attributes, is one statement that
@@ -8,228 +8,218 @@ make a profile for the same new identifier.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
-from typing import Any
+from functools import cache
 
 import asyncpg
 import orjson
 
-from audience.attributes.value_types import ValueType
-from audience.audiences.memberships.audience_set import AudienceSet
-from audience.audiences.memberships.cache import audiences_of, known_audiences
-from audience.audiences.memberships.decide import Before
-from audience.audiences.memberships.storage import get_before, memberships_of
-from audience.profile_changes.consent_gate import Gate
-from audience.profile_changes.erasure.memory import Remembered
-from audience.profile_changes.erasure.storage import (
-    ERASED_COLUMN,
-    find_remembered,
-    remembered_of,
-)
+from audience.audiences.memberships.cache import audiences_of
+from audience.audiences.memberships.storage import memberships_of
+from audience.profile_changes import known_apps
+from audience.profile_changes.erasure.storage import ERASED_COLUMN, remembered_of
+from audience.profile_changes.loaded_app import KnownApp, LoadedApp, gate_of
 from audience.profiles.identifiers import Identifier
-from audience.profiles.profile import Profile
-from audience.profiles.storage import (
-    NO_PROFILE_COLUMNS,
-    PROFILE_COLUMNS,
-    profile_of,
-)
-from audience.server.array_parameters.storage import text_array, uuid_array
+from audience.profiles.storage import PROFILE_COLUMNS, profile_of
+from audience.server.array_parameters.storage import text_array
 
-# One row per app that may be written to, then one per profile. One statement for all apps of the
-# batch: round trips are what a batch waits for. LATERAL with LIMIT 1 makes the planner look each
-# key up, whatever it believes about the app.
-_LOADING = f"""
-SELECT {NO_PROFILE_COLUMNS},
-    a.app_id::text AS loaded_app_id, a.organization_id::text AS organization_id,
-    a.blocked_identifier_values, (
+# LATERAL with LIMIT 1 makes the planner look each key up, whatever it believes about the app; here
+# and below.
+LOAD_APPS = """
+SELECT a.app_id::text, a.row_version::text, a.organization_id::text, a.blocked_identifier_values,
+    (
         SELECT json_object_agg(d.attribute_name, d.value_type)::text
-        FROM unnest($5::text::uuid[], $6::text::text[]) AS wanted(app_id, attribute_name)
+        FROM unnest(batch.attribute_names::text[]) AS wanted(attribute_name)
         CROSS JOIN LATERAL (
             SELECT t.attribute_name, t.value_type FROM attribute_definitions t
-            WHERE t.app_id = wanted.app_id AND t.field_type = 'attributes'
+            WHERE t.app_id = a.app_id AND t.field_type = 'attributes'
                 AND t.attribute_name = wanted.attribute_name
             LIMIT 1
         ) d
-        WHERE wanted.app_id = a.app_id
-    ) AS types, a.audiences_revision::text AS audiences_revision, a.timezone,
-    {{erased}} AS erased, a.erasure_key IS NOT NULL AS has_erased,
-    a.attribute_consent_type, a.attribute_consent_seconds,
-    NULL::text[] AS audience_ids, NULL::timestamptz[] AS matched_at,
-    NULL::timestamptz AS changes_at, NULL::text AS row_version
-FROM unnest($1::uuid[]) AS asked(app_id)
+    ) AS types, a.audiences_revision::text, a.timezone, a.attribute_consent_type,
+    a.attribute_consent_seconds, a.erasure_key IS NOT NULL AS has_erased
+FROM unnest($1::uuid[], $2::text[]) AS batch(app_id, attribute_names)
 CROSS JOIN LATERAL (
-    SELECT * FROM apps WHERE app_id = asked.app_id AND is_audience_manager_enabled LIMIT 1
+    SELECT q.*, q.xmin AS row_version FROM apps q
+    WHERE q.app_id = batch.app_id AND q.is_audience_manager_enabled
+    LIMIT 1
 ) a
-UNION ALL
-SELECT {PROFILE_COLUMNS}, ids.app_id::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    {{audience_columns}}, p.row_version::text
-FROM (
-    SELECT DISTINCT wanted.app_id, found.profile_id
-    FROM unnest($2::text::uuid[], $3::text::text[], $4::text::text[])
-        AS wanted(app_id, identifier_name, identifier_value)
+"""
+
+# A row per profile; one without a profile for an app of which none is found. The version of the
+# app's row tells whether what is known of the app holds. One statement for all apps of the batch:
+# round trips are what a batch waits for.
+_LOADING = f"""
+SELECT {PROFILE_COLUMNS}, p.row_version::text, batch.place, a.row_version::text AS app_version
+    {{columns}}
+FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY
+    AS batch(app_id, identifier_names, identifier_values, place)
+CROSS JOIN LATERAL (
+    SELECT a.xmin AS row_version{{app_columns}} FROM apps a
+    WHERE a.app_id = batch.app_id AND a.is_audience_manager_enabled
+    LIMIT 1
+) a
+LEFT JOIN LATERAL (
+    SELECT found.* FROM (
+        SELECT DISTINCT held.profile_id
+        FROM unnest(batch.identifier_names::text[], batch.identifier_values::text[])
+            AS wanted(identifier_name, identifier_value)
+        CROSS JOIN LATERAL (
+            SELECT i.profile_id FROM profile_identifiers i
+            WHERE i.app_id = batch.app_id AND i.identifier_name = wanted.identifier_name
+                AND i.identifier_value = wanted.identifier_value
+            LIMIT 1
+        ) held
+    ) ids
     CROSS JOIN LATERAL (
-        SELECT i.profile_id FROM profile_identifiers i
-        WHERE i.app_id = wanted.app_id AND i.identifier_name = wanted.identifier_name
-            AND i.identifier_value = wanted.identifier_value
+        SELECT q.*, q.xmin AS row_version FROM profiles q
+        WHERE q.app_id = batch.app_id AND q.profile_id = ids.profile_id
         LIMIT 1
     ) found
-) ids
-CROSS JOIN LATERAL (
-    SELECT q.*, q.xmin AS row_version FROM profiles q
-    WHERE q.app_id = ids.app_id AND q.profile_id = ids.profile_id
-    LIMIT 1
-) p
-{{memberships}}"""  # noqa: S608 - all parts are constants
+) p ON true
+{{joins}}"""  # noqa: S608 - all parts are constants
 
-# For the apps that this process knows to have audiences ($7); when they may change only where time
-# matters ($8).
-_MEMBERSHIPS = """
-LEFT JOIN LATERAL (
+_MEMBERSHIPS = """LEFT JOIN LATERAL (
     SELECT array_agg(m.audience_id::text) AS audience_ids, array_agg(m.matched_at) AS matched_at
-    FROM audience_members m
-    WHERE ids.app_id = ANY($7::uuid[]) AND m.app_id = ids.app_id AND m.profile_id = p.profile_id
+    FROM audience_members m WHERE m.app_id = batch.app_id AND m.profile_id = p.profile_id
 ) member ON true
-LEFT JOIN LATERAL (
+"""
+
+_DUE = """LEFT JOIN LATERAL (
     SELECT r.changes_at FROM profile_reevaluations r
-    WHERE ids.app_id = ANY($8::uuid[]) AND r.app_id = ids.app_id AND r.profile_id = p.profile_id
+    WHERE r.app_id = batch.app_id AND r.profile_id = p.profile_id
     LIMIT 1
 ) due ON true
 """
 
-# Few apps remember erased profiles, and looking for them has its price even where there are none.
-# So they are looked up along with the rest only for apps that this process knows to remember some.
-# Memberships likewise.
-_LOADING_MEMBERSHIPS = _LOADING.replace("{memberships}", _MEMBERSHIPS).replace(
-    "{audience_columns}", "member.audience_ids, member.matched_at, due.changes_at"
-)
-_LOADING_NO_MEMBERSHIPS = _LOADING.replace("{memberships}", "").replace(
-    "{audience_columns}", "NULL, NULL, NULL"
-)
-LOAD_APPS = _LOADING_NO_MEMBERSHIPS.replace("{erased}", "NULL::text")
-LOAD_APPS_WITH_ERASED = _LOADING_NO_MEMBERSHIPS.replace("{erased}", ERASED_COLUMN)
-LOAD_APPS_WITH_MEMBERSHIPS = _LOADING_MEMBERSHIPS.replace("{erased}", "NULL::text")
-LOAD_APPS_WITH_BOTH = _LOADING_MEMBERSHIPS.replace("{erased}", ERASED_COLUMN)
-_MAX_REMEMBERING = 10_000
-_remembering: set[str] = set()
 
+@cache
+def loading_statement(
+    *, has_audiences: bool = False, may_change_by_time: bool = False, has_erased: bool = False
+) -> str:
+    """SQL that loads the profiles of apps that identifiers name, for apps of these kinds.
 
-@dataclass(slots=True)
-class LoadedApp:
-    """What a batch must know of an app.
-
-    types: {attribute_name: value type, None when declared only} of the wanted names that are known.
-    also_blocked: the app's own blocked identifier values, lower-cased. before: {profile_id: what is
-    stored of its memberships}, of the profiles of an app with audiences. erased: what is remembered
-    of erased profiles that held the wanted identifiers. gate: None when no consent is needed.
-    versions: {profile_id: the version of its row}, see `profiles/touches/`.
+    Looking for erased profiles and memberships has its price even where there are none.
     """
-
-    organization_id: str
-    also_blocked: frozenset[str]
-    types: dict[str, ValueType | None]
-    profiles: list[Profile] = field(default_factory=list)
-    audiences: AudienceSet | None = None
-    before: dict[str, Before] = field(default_factory=dict)
-    erased: Remembered = field(default_factory=dict)
-    gate: Gate | None = None
-    versions: dict[str, str] = field(default_factory=dict)
+    columns, joins = ", a.erased" if has_erased else "", ""
+    if has_audiences:
+        columns += ", member.audience_ids, member.matched_at"
+        joins += _MEMBERSHIPS
+        columns += ", due.changes_at" if may_change_by_time else ", NULL::timestamptz AS changes_at"
+        joins += _DUE if may_change_by_time else ""
+    app_columns = f", {ERASED_COLUMN} AS erased" if has_erased else ""
+    parts = {"{columns}": columns, "{app_columns}": app_columns, "{joins}": joins}
+    statement = _LOADING
+    for place, part in parts.items():
+        statement = statement.replace(place, part)
+    return statement
 
 
 async def load_apps(
     conn: asyncpg.Connection,
     identifiers: Mapping[str, Collection[Identifier]],
-    attribute_names: Mapping[str, Collection[str]],
+    attribute_names: Mapping[str, AbstractSet[str]],
 ) -> dict[str, LoadedApp]:
-    """{app_id: the app with the profiles that hold any of its identifiers}; one statement.
+    """{app_id: the app with the profiles that hold any of its identifiers}.
 
     Both arguments are by app_id. Apps that do not exist or have the audience manager switched off
-    are left out.
+    are left out. One statement when the process knows the apps and the types of the attributes,
+    else two; one more when the audiences of an app have changed.
     """
-    known = {app_id: found for app_id in identifiers if (found := known_audiences(app_id))}
-    is_remembering = not _remembering.isdisjoint(identifiers)
-    parameters = _parameters(identifiers, attribute_names)
-    if known:
-        timely = [app_id for app_id, found in known.items() if found.may_change_by_time]
-        statement = LOAD_APPS_WITH_BOTH if is_remembering else LOAD_APPS_WITH_MEMBERSHIPS
-        rows = await conn.fetch(statement, *parameters, list(known), timely)
-    else:
-        statement = LOAD_APPS_WITH_ERASED if is_remembering else LOAD_APPS
-        rows = await conn.fetch(statement, *parameters)
-    apps: dict[str, LoadedApp] = {}
-    for row in rows:
-        app_id = row["loaded_app_id"]
-        if row["organization_id"] is not None:
-            apps[app_id] = app = _loaded_app(row)
-            if _note_remembering(app_id, row["has_erased"]) and not is_remembering:
-                app.erased = await find_remembered(conn, app_id, identifiers[app_id])
-            revision, timezone = row["audiences_revision"], row["timezone"]
-            app.audiences = await audiences_of(conn, app_id, revision, timezone)
-        elif app_id in apps:
-            profile = profile_of(row)
-            apps[app_id].profiles.append(profile)
-            apps[app_id].versions[profile.profile_id] = row["row_version"]
-            if app_id in known:
-                apps[app_id].before[profile.profile_id] = _before(profile, row)
-    for app_id, app in apps.items():
-        await _complete(conn, app_id, app, known.get(app_id))
-    return apps
+    while True:
+        known = await _know_apps(conn, list(identifiers), attribute_names)
+        apps = {
+            app_id: LoadedApp(
+                found,
+                await audiences_of(conn, app_id, found.audiences_revision, found.timezone),
+                gate_of(found.gate_terms),
+            )
+            for app_id, found in known.items()
+        }
+        if not apps or await _load_profiles(conn, apps, identifiers):
+            return apps
 
 
-def _parameters(
-    identifiers: Mapping[str, Collection[Identifier]],
-    attribute_names: Mapping[str, Collection[str]],
-) -> list[Any]:
-    """The first parameters of the loading statements: apps, identifiers, names of attributes."""
-    wanted = [pair for pairs in identifiers.values() for pair in pairs]
-    return [
-        list(identifiers),
-        uuid_array([app_id for app_id, pairs in identifiers.items() for _ in pairs]),
-        text_array([pair[0] for pair in wanted]),
-        text_array([pair[1] for pair in wanted]),
-        uuid_array([app_id for app_id, names in attribute_names.items() for _ in names]),
-        text_array([name for names in attribute_names.values() for name in names]),
-    ]
+async def _know_apps(
+    conn: asyncpg.Connection, app_ids: list[str], attribute_names: Mapping[str, AbstractSet[str]]
+) -> dict[str, KnownApp]:
+    """What is known of the apps, with the types of at least these attributes if they have one."""
+    known: dict[str, KnownApp] = {}
+    unknown: list[str] = []
+    for app_id in app_ids:
+        found = known_apps.recall(app_id, attribute_names.get(app_id, frozenset()))
+        if found is None:
+            unknown.append(app_id)
+        else:
+            known[app_id] = found
+    if unknown:
+        names = [text_array(list(attribute_names.get(app_id, ()))) for app_id in unknown]
+        for row in await conn.fetch(LOAD_APPS, unknown, names):
+            app_id = row["app_id"]
+            known[app_id] = _known_app(row)
+            if not conn.is_in_transaction():
+                # A transaction may be rolled back together with the types that it has stored.
+                known_apps.remember(app_id, known[app_id])
+    return known
 
 
-def _note_remembering(app_id: str, has_erased: bool) -> bool:  # noqa: FBT001 - a column's value
-    """Remember that the app remembers erased profiles, or no longer does; which of the two."""
-    if not has_erased:
-        _remembering.discard(app_id)
-    elif len(_remembering) < _MAX_REMEMBERING:
-        _remembering.add(app_id)
-    return has_erased
-
-
-def _loaded_app(row: asyncpg.Record) -> LoadedApp:
-    return LoadedApp(
+def _known_app(row: asyncpg.Record) -> KnownApp:
+    consent_type, seconds = row["attribute_consent_type"], row["attribute_consent_seconds"]
+    return KnownApp(
+        row["row_version"],
         row["organization_id"],
         frozenset(value.lower() for value in row["blocked_identifier_values"]),
         orjson.loads(row["types"]) if row["types"] else {},
-        erased=remembered_of(row["erased"]) if row["erased"] else {},
-        gate=_gate(row) if row["attribute_consent_type"] else None,
+        row["audiences_revision"],
+        row["timezone"],
+        (consent_type, timedelta(seconds=seconds) if seconds else None) if consent_type else None,
+        row["has_erased"],
     )
 
 
-def _gate(row: asyncpg.Record) -> Gate:
-    seconds = row["attribute_consent_seconds"]
-    return Gate(row["attribute_consent_type"], timedelta(seconds=seconds) if seconds else None)
+async def _load_profiles(
+    conn: asyncpg.Connection,
+    apps: Mapping[str, LoadedApp],
+    identifiers: Mapping[str, Collection[Identifier]],
+) -> bool:
+    """Add the profiles to the apps; False when one has changed since it was read: it is forgotten.
+
+    What was added to the others is of no use then.
+    """
+    app_ids = list(apps)
+    audiences = [app.audiences for app in apps.values() if app.audiences is not None]
+    statement = loading_statement(
+        has_audiences=bool(audiences),
+        may_change_by_time=any(found.may_change_by_time for found in audiences),
+        has_erased=any(app.known.has_erased for app in apps.values()),
+    )
+    rows = await conn.fetch(
+        statement,
+        app_ids,
+        [text_array([pair[0] for pair in identifiers[app_id]]) for app_id in app_ids],
+        [text_array([pair[1] for pair in identifiers[app_id]]) for app_id in app_ids],
+    )
+    changed = set(app_ids)
+    for row in rows:
+        app_id = app_ids[row["place"] - 1]
+        app = apps[app_id]
+        if row["app_version"] == app.known.version:
+            changed.discard(app_id)
+            _add(app, row)
+    for app_id in changed:
+        known_apps.forget(app_id)
+    return not changed
 
 
-def _before(profile: Profile, row: asyncpg.Record) -> Before:
-    memberships = memberships_of(row["audience_ids"], row["matched_at"])
-    return Before(profile.updated_at, memberships, row["changes_at"])
-
-
-async def _complete(
-    conn: asyncpg.Connection, app_id: str, app: LoadedApp, expected: AudienceSet | None
-) -> None:
-    """Load what the statement could not know to be needed: the audiences have just changed."""
-    if app.audiences is None:
-        app.before.clear()
-    elif app.audiences is not expected and app.profiles:
-        ids = [profile.profile_id for profile in app.profiles]
-        app.before = await get_before(conn, app_id, ids)
-    for profile in app.profiles:
-        if profile.profile_id in app.before:
-            app.before[profile.profile_id].attributes = profile.attributes
+def _add(app: LoadedApp, row: asyncpg.Record) -> None:
+    """Take in a row of the loading statement."""
+    if app.known.has_erased and row["erased"] is not None and not app.erased:
+        app.erased = remembered_of(row["erased"])
+    if row["profile_id"] is None:
+        return
+    profile = profile_of(row)
+    app.add(profile, row["row_version"])
+    if app.audiences is not None:
+        memberships = memberships_of(row["audience_ids"], row["matched_at"])
+        app.note_before(profile, memberships, row["changes_at"])

@@ -31,10 +31,10 @@ async def _write(
     try:
         results = await write_batch(conn, requests, clock.now, counts, is_shared=turn.is_shared)
     except NeedsToBeAlone:
-        metrics.WRITE_TURNS.labels("repeated").inc()
+        metrics.count_turn("repeated")
         raise
     turn.needs_to_be_alone |= not counts.is_one_statement
-    metrics.WRITE_TURNS.labels("shared" if turn.is_shared else "alone").inc()
+    metrics.count_turn("shared" if turn.is_shared else "alone")
     if counts.merges:
         metrics.MERGES.inc(counts.merges)
     for reason, count in counts.refusals.items():

@@ -6,6 +6,7 @@ parameter. Whoever changes profiles holds the app's lock (`lock_apps`) in the sa
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
@@ -30,10 +31,6 @@ PROFILE_COLUMNS = """p.profile_id::text, p.created_at, p.updated_at, p.user_id, 
             p.consents)::text
     END"""
 _PROFILE_COLUMN_COUNT = 15
-#: In their place, in rows of a UNION that hold no profile.
-NO_PROFILE_COLUMNS = """NULL::text, NULL::timestamptz, NULL::timestamptz, NULL::text, NULL::text,
-    NULL::text, NULL::text[], NULL::text[], NULL::text, NULL::timestamptz, NULL::text, NULL::text,
-    NULL::timestamptz, NULL::timestamptz, NULL::text"""
 
 # Keys are taken in the order given, so that two transactions never wait for each other.
 LOCK_APPS = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
@@ -114,6 +111,7 @@ DELETE FROM profiles WHERE app_id = $1 AND profile_id IN (
 """
 
 
+@lru_cache(maxsize=4096)
 def app_lock_key(app_id: str) -> int:
     """The advisory lock of the app's profiles: the first 63 bits of its UUID, signed 64 bits."""
     return int(app_id.replace("-", "")[:16], 16) - 2**63

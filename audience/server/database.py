@@ -130,9 +130,11 @@ class Database:
             "statement_timeout": STATEMENT_TIMEOUT,
             # Prepared statements are planned once for good: their plans don't depend on values.
             "plan_cache_mode": "force_generic_plan",
-            # They look keys up. Planned while a table is small, a scan of all of it would stay
-            # their plan while the table grows.
+            # They look keys up. Planned while a table is small, a scan or a hash of all of it would
+            # stay their plan while the table grows.
             "enable_seqscan": "off",
+            "enable_hashjoin": "off",
+            "enable_mergejoin": "off",
             **KEEPALIVES,
         }
         self._engine: AsyncEngine | None = None

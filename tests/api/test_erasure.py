@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from audience import public
-from audience.profile_changes.erasure.storage import FIND_REMEMBERED
 from audience.profile_changes.imports.jobs import apply_imports
+from audience.profile_changes.storage import loading_statement
 from audience.profiles.identifiers import Identifier
 from audience.server import clock
 from tests.conftest import App, Authorized, MakeApp
@@ -209,8 +209,9 @@ async def test_what_is_remembered_is_looked_up_however_small_its_table_was(app: 
     await app.rows.execute("ANALYZE erased_identifiers")
     writer = await app.database.connect()
     try:
-        wanted = f"{{{app.app_id}}}", "{user_id}", "{jane}"
-        plan = await writer.fetch(f"EXPLAIN {FIND_REMEMBERED}", app.app_id, *wanted)
+        statement = loading_statement(has_erased=True)
+        wanted = [app.app_id], ["{user_id}"], ["{jane}"]
+        plan = await writer.fetch(f"EXPLAIN {statement}", *wanted)
         text = "\n".join(row[0] for row in plan)
         assert "Seq Scan" not in text
         assert "pk__erased_identifiers" in text

@@ -238,11 +238,7 @@ async def test_rows_are_updated_in_the_order_of_the_parameters(database: Databas
     conn = await database.connect()
     try:
         await conn.execute(f"PREPARE touching AS {touches.TOUCH_UNCHANGED}")
-        nothing = ", ".join(
-            "now()" if number == 3 else "'{}'"
-            for number in range(1, touches.TOUCH_UNCHANGED_PARAMETERS + 1)
-        )
-        plan = await conn.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE touching({nothing})")
+        plan = await conn.fetch("EXPLAIN (FORMAT JSON) EXECUTE touching('[]', now())")
     finally:
         await conn.close()
     text = json.loads(plan[0][0])

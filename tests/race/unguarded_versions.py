@@ -6,7 +6,7 @@ from audience.audiences.memberships import storage as memberships
 from audience.profiles.touches import storage as touches
 from consent.cli import main
 
-_GUARD = "AND p.xmin = touched.version"
+_GUARD = "AND p.xmin = (touched.row ->> 7)::xid"
 
 
 def unguard(patch: Callable[[object, str, str], None]) -> None:

@@ -15,10 +15,9 @@ from audience.profiles.touches.storage import (
     REFUSE_CHANGED,
     TOUCH_PARAMETERS,
     TOUCH_PROFILES,
-    TOUCH_UNCHANGED_PARAMETERS,
     TOUCHED_PART,
     Versions,
-    touch_columns,
+    touch_parameters,
     touch_profiles,
 )
 
@@ -103,7 +102,7 @@ SAVE_MEMBERSHIPS = _saving(1) + "SELECT"
 TOUCH_AND_SAVE_MEMBERSHIPS = _saving(TOUCH_PARAMETERS + 1) + TOUCH_PROFILES
 # The rows first, as those who only touch them do: the parts that nobody reads come last.
 TOUCH_UNCHANGED_AND_SAVE_MEMBERSHIPS = (
-    f"{_saving(TOUCH_UNCHANGED_PARAMETERS + 1)}, {TOUCHED_PART} {REFUSE_CHANGED}"
+    f"{_saving(TOUCH_PARAMETERS + 1)}, {TOUCHED_PART} {REFUSE_CHANGED}"
 )
 
 
@@ -191,7 +190,7 @@ async def touch_profiles_and_save(
     statement = (
         TOUCH_AND_SAVE_MEMBERSHIPS if versions is None else TOUCH_UNCHANGED_AND_SAVE_MEMBERSHIPS
     )
-    await conn.execute(statement, *touch_columns(sets, versions), *_columns(differences, now))
+    await conn.execute(statement, *touch_parameters(sets, versions), *_columns(differences, now))
 
 
 def _columns(differences: Mapping[str, Differences], now: datetime) -> list[Any]:

@@ -84,7 +84,7 @@ async def _add_facts_of_app(
     if app is None:
         message = f"the audience manager is switched off for the app {app_id}"
         raise Forbidden(message, path="website_id")
-    profiles = ProfileSet(new_profile_id=new_id, also_blocked=app.also_blocked)
+    profiles = ProfileSet(new_profile_id=new_id, also_blocked=app.known.also_blocked)
     profiles.load(app.profiles)
     kept = _without_erased(facts, app.erased, now)
     outcome.erased_count += len(facts) - len(kept)

@@ -12,39 +12,42 @@ import orjson
 
 from audience.profile_changes.erasure.memory import Remembered, Remembrance, split_digests
 from audience.profiles.identifiers import Identifier
-from audience.server.array_parameters.storage import text_array, uuid_array
+from audience.server.array_parameters.storage import text_array
 
 #: More erasures of one identifier within a few days are not looked at.
 MAX_ERASURES_OF_IDENTIFIER = 16
 
-# For the statement that loads a batch of writes (`profile_changes/storage.py`): of its app `a` and
-# its identifiers ($2 to $4, arrays as text) what is remembered; null in an app that remembers
-# nothing, which then costs nothing. LATERAL with LIMIT makes the planner look each key up, whatever
-# it believes of the app. OFFSET 0: each hash is computed once, not for every row that it may be
-# compared with.
+# For the statement that loads the profiles a batch of writes names (`profile_changes/storage.py`):
+# what is remembered of identifiers of the app `a`; null in an app that remembers nothing, which
+# then costs nothing. LATERAL with LIMIT makes the planner look each key up, whatever it believes of
+# the app. OFFSET 0: each hash is computed once, not for every row that it may be compared with.
 ERASED_COLUMN = f"""CASE WHEN a.erasure_key IS NOT NULL THEN (
         SELECT json_agg(json_build_array(wanted.identifier_name, wanted.identifier_value,
             encode(e.hash_key, 'hex'), encode(e.value_digests, 'hex'), e.erased_at,
             known.blocked_until))::text
         FROM (
-            SELECT app_id, identifier_name, identifier_value, sha256(a.erasure_key
+            SELECT identifier_name, identifier_value, sha256(a.erasure_key
                 || convert_to(identifier_name || ':' || identifier_value, 'UTF8')) AS hash
-            FROM unnest($2::text::uuid[], $3::text::text[], $4::text::text[])
-                AS named(app_id, identifier_name, identifier_value)
-            WHERE app_id = a.app_id OFFSET 0
+            FROM unnest(batch.identifier_names::text[], batch.identifier_values::text[])
+                AS named(identifier_name, identifier_value)
+            OFFSET 0
         ) wanted
         CROSS JOIN LATERAL (
             SELECT i.erasure_id, i.blocked_until FROM erased_identifiers i
-            WHERE i.app_id = wanted.app_id AND i.identifier_hash = wanted.hash
+            WHERE i.app_id = a.app_id AND i.identifier_hash = wanted.hash
             LIMIT {MAX_ERASURES_OF_IDENTIFIER}
         ) known
         CROSS JOIN LATERAL (
             SELECT r.hash_key, r.value_digests, r.erased_at FROM erasures r
-            WHERE r.app_id = wanted.app_id AND r.erasure_id = known.erasure_id LIMIT 1
+            WHERE r.app_id = a.app_id AND r.erasure_id = known.erasure_id LIMIT 1
         ) e
     ) END"""  # noqa: S608 - the limit is a constant
 
-FIND_REMEMBERED = f"SELECT {ERASED_COLUMN} FROM apps a WHERE a.app_id = $1"  # noqa: S608 - constants
+FIND_REMEMBERED = f"""
+SELECT {ERASED_COLUMN}
+FROM apps a, (SELECT $2::text, $3::text) AS batch(identifier_names, identifier_values)
+WHERE a.app_id = $1
+"""  # noqa: S608 - made of constants
 
 # The app's key is made by its first erasure and goes with the last one that is remembered.
 ENSURE_ERASURE_KEY = """
@@ -162,9 +165,8 @@ async def find_remembered(
     conn: asyncpg.Connection, app_id: str, identifiers: Collection[Identifier]
 ) -> Remembered:
     """What is remembered of erased profiles of the app that held any of the identifiers."""
-    app_ids = uuid_array([app_id] * len(identifiers))
     names, values = [text_array([one[place] for one in identifiers]) for place in (0, 1)]
-    text = await conn.fetchval(FIND_REMEMBERED, app_id, app_ids, names, values)
+    text = await conn.fetchval(FIND_REMEMBERED, app_id, names, values)
     return remembered_of(text) if text else {}
 
 

@@ -162,8 +162,8 @@ class _Receiver:
             columns,
             len(header),
             self._wanted.check_email,
-            app.types,
-            app.also_blocked,
+            app.known.types,
+            app.known.also_blocked,
         )
 
     async def _store(self) -> None:

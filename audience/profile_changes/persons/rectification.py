@@ -71,16 +71,15 @@ async def rectify_profile(
         raise NotFound(message, path="profile_id")
     own = (await profile_storage.get_profiles(driver, app_id, [found]))[0].identifiers()
     wanted = {Identifier(one.identifier_name, one.new) for one in identifiers if one.new}
-    names = [one.name for one in attributes]
-    app = (await change_storage.load_apps(driver, {app_id: {*own, *wanted}}, {app_id: names})).get(
-        app_id
-    )
+    names = {one.name for one in attributes}
+    loaded = await change_storage.load_apps(driver, {app_id: {*own, *wanted}}, {app_id: names})
+    app = loaded.get(app_id)
     if app is None:
         message = "the audience manager is switched off for the app"
         raise Forbidden(message)
-    types = AttributeTypes(known=app.types)
+    types = AttributeTypes(known=app.known.types)
     types.definition_count = await attribute_storage.count_attribute_definitions(driver, app_id)
-    profiles = ProfileSet(new_profile_id=new_id, also_blocked=app.also_blocked)
+    profiles = ProfileSet(new_profile_id=new_id, also_blocked=app.known.also_blocked)
     profiles.load(app.profiles)
     profile = profiles.profiles[found]
     done = _change_attributes(profiles, profile, types, attributes, now)

@@ -16,9 +16,11 @@ from audience.profiles.export.columns import (
 )
 
 # Rows leave in the order of the primary keys while they are read: with a sort or a hash join the
-# client would wait for all of them, and they would pass through temporary files.
+# client would wait for all of them, and they would pass through temporary files. Merging is what
+# this connection, made for looking keys up, would not do by itself.
 BEGIN_EXPORT = """
 SELECT set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'on', true),
     set_config('statement_timeout', '0', true), set_config('work_mem', '16MB', true),
     set_config('client_connection_check_interval', '1s', true)
 """
