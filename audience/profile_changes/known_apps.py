@@ -5,49 +5,59 @@ profiles. An app's row has another version (`xmin`) after every change; it is re
 profiles and compared. So whoever changes anything that `KnownApp` tells must change the app's row
 too. Attributes that get their first type are no change: what is known already stays true.
 
+What was read belongs to the connection it was read through: behind a new one there may be a server
+that has lost the newest commits, and first types with them.
+
 Pure: standard library only.
 """
 
 from collections import OrderedDict
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from audience.attributes.value_types import ValueType
 from audience.profile_changes.loaded_app import KnownApp
 
 #: The app used longest ago goes first.
-_MAX_APPS = 1000
+_MAX_APPS = 500
 #: Of an app with more attributes than these, those that were read last.
 _MAX_TYPES = 500
-_known: OrderedDict[str, KnownApp] = OrderedDict()
+_known: WeakKeyDictionary[object, OrderedDict[str, KnownApp]] = WeakKeyDictionary()
+_NOTHING: OrderedDict[str, KnownApp] = OrderedDict()
 
 
-def recall(app_id: str, attribute_names: AbstractSet[str]) -> KnownApp | None:
-    """The app as this process read it last, or None unless it has the types of the attributes."""
-    known = _known.get(app_id)
+def recall(source: object, app_id: str, attribute_names: AbstractSet[str]) -> KnownApp | None:
+    """The app as it was read last, or None unless that was with the types of the attributes.
+
+    source: the connection, here and below.
+    """
+    apps = _known.get(source, _NOTHING)
+    known = apps.get(app_id)
     if known is None or not known.types.keys() >= attribute_names:
         return None
-    _known.move_to_end(app_id)
+    apps.move_to_end(app_id)
     return known
 
 
-def remember(app_id: str, known: KnownApp) -> None:
+def remember(source: object, app_id: str, known: KnownApp) -> None:
     """Take in what was read just now, in addition to the types that still hold."""
     # An attribute that was declared without a type gets one with its first value.
     types: dict[str, ValueType | None]
     types = {name: found for name, found in known.types.items() if found is not None}
-    earlier = _known.get(app_id)
+    apps = _known.setdefault(source, OrderedDict())
+    earlier = apps.get(app_id)
     if earlier is not None and earlier.version == known.version:
         older = {name: one for name, one in earlier.types.items() if name not in types}
         types = {**older, **types}
     if len(types) > _MAX_TYPES:
         types = dict(list(types.items())[-_MAX_TYPES:])
-    _known[app_id] = replace(known, types=types)
-    _known.move_to_end(app_id)
-    if len(_known) > _MAX_APPS:
-        _known.popitem(last=False)
+    apps[app_id] = replace(known, types=types)
+    apps.move_to_end(app_id)
+    if len(apps) > _MAX_APPS:
+        apps.popitem(last=False)
 
 
-def forget(app_id: str) -> None:
+def forget(source: object, app_id: str) -> None:
     """Forget an app that has changed."""
-    _known.pop(app_id, None)
+    _known.get(source, _NOTHING).pop(app_id, None)

@@ -61,7 +61,7 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) a
 LEFT JOIN LATERAL (
-    SELECT found.* FROM (
+    SELECT found.*{{profile_columns}} FROM (
         SELECT DISTINCT held.profile_id
         FROM unnest(batch.identifier_names::text[], batch.identifier_values::text[])
             AS wanted(identifier_name, identifier_value)
@@ -94,6 +94,9 @@ _DUE = """LEFT JOIN LATERAL (
 """
 
 
+_ERASED = ", CASE WHEN p.number IS NULL OR p.number = 1 THEN a.erased END AS erased"
+
+
 @cache
 def loading_statement(
     *, has_audiences: bool = False, may_change_by_time: bool = False, has_erased: bool = False
@@ -102,14 +105,19 @@ def loading_statement(
 
     Looking for erased profiles and memberships has its price even where there are none.
     """
-    columns, joins = ", a.erased" if has_erased else "", ""
+    # It may be long: with the first profile of an app, or without any.
+    columns, joins = (_ERASED, "") if has_erased else ("", "")
     if has_audiences:
         columns += ", member.audience_ids, member.matched_at"
         joins += _MEMBERSHIPS
         columns += ", due.changes_at" if may_change_by_time else ", NULL::timestamptz AS changes_at"
         joins += _DUE if may_change_by_time else ""
-    app_columns = f", {ERASED_COLUMN} AS erased" if has_erased else ""
-    parts = {"{columns}": columns, "{app_columns}": app_columns, "{joins}": joins}
+    parts = {
+        "{columns}": columns,
+        "{app_columns}": f", {ERASED_COLUMN} AS erased" if has_erased else "",
+        "{profile_columns}": ", row_number() OVER () AS number" if has_erased else "",
+        "{joins}": joins,
+    }
     statement = _LOADING
     for place, part in parts.items():
         statement = statement.replace(place, part)
@@ -148,7 +156,7 @@ async def _know_apps(
     known: dict[str, KnownApp] = {}
     unknown: list[str] = []
     for app_id in app_ids:
-        found = known_apps.recall(app_id, attribute_names.get(app_id, frozenset()))
+        found = known_apps.recall(conn, app_id, attribute_names.get(app_id, frozenset()))
         if found is None:
             unknown.append(app_id)
         else:
@@ -160,7 +168,7 @@ async def _know_apps(
             known[app_id] = _known_app(row)
             if not conn.is_in_transaction():
                 # A transaction may be rolled back together with the types that it has stored.
-                known_apps.remember(app_id, known[app_id])
+                known_apps.remember(conn, app_id, known[app_id])
     return known
 
 
@@ -208,13 +216,13 @@ async def _load_profiles(
             changed.discard(app_id)
             _add(app, row)
     for app_id in changed:
-        known_apps.forget(app_id)
+        known_apps.forget(conn, app_id)
     return not changed
 
 
 def _add(app: LoadedApp, row: asyncpg.Record) -> None:
     """Take in a row of the loading statement."""
-    if app.known.has_erased and row["erased"] is not None and not app.erased:
+    if app.known.has_erased and row["erased"] is not None:
         app.erased = remembered_of(row["erased"])
     if row["profile_id"] is None:
         return

@@ -135,6 +135,8 @@ class Database:
             "enable_seqscan": "off",
             "enable_hashjoin": "off",
             "enable_mergejoin": "off",
+            # No key comes twice.
+            "enable_memoize": "off",
             **KEEPALIVES,
         }
         self._engine: AsyncEngine | None = None

@@ -84,6 +84,8 @@ def count_request(route: str, status: int, seconds: float) -> None:
 def batch_counter(batch: str) -> Callable[[int], None]:
     """What counts a batch of that name when it is called with the number of its requests."""
     sizes = _batch_sizes.setdefault(batch, [])
+    # So that it is shown, with 0, before the first one.
+    BATCH_SIZE.labels(batch)
 
     def count(size: int) -> None:
         sizes.append(size)

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from audience import public
 from audience.attributes.storage import save_attribute_types
 from audience.profile_changes import known_apps
 from audience.profile_changes.storage import LOAD_APPS, load_apps, loading_statement
@@ -33,17 +34,25 @@ class _AnyVersion(str):
         return False
 
 
+def _writer(app: App) -> object:
+    """The connection whose owner knows the app and its attribute."""
+    known = [*known_apps._known]  # noqa: SLF001 - nobody else tells
+    (found,) = [one for one in known if known_apps.recall(one, app.app_id, {"plan"})]
+    return found
+
+
 def _unguard(app: App) -> None:
-    known = known_apps.recall(app.app_id, {"plan"})
+    writer = _writer(app)
+    known = known_apps.recall(writer, app.app_id, {"plan"})
     assert known is not None
-    known_apps.remember(app.app_id, replace(known, version=_AnyVersion(known.version)))
+    known_apps.remember(writer, app.app_id, replace(known, version=_AnyVersion(known.version)))
 
 
 async def _know(app: App) -> None:
     """Write until the process knows the app and the attribute."""
     for _ in range(2):
         assert await app.write(ITEM) == (204, "")
-    assert known_apps.recall(app.app_id, {"plan"}) is not None
+    assert _writer(app)
 
 
 async def _block(app: App) -> None:
@@ -137,6 +146,8 @@ async def test_types_of_a_transaction_that_is_rolled_back_are_not_remembered(app
         loaded = await load_apps(conn, wanted, {app.app_id: {"plan"}})
         assert loaded[app.app_id].known.types == {"plan": "numeric"}
         await transaction.rollback()
+        loaded = await load_apps(conn, wanted, {app.app_id: {"plan"}})
+        assert loaded[app.app_id].known.types == {}
     finally:
         await conn.close()
     assert await app.write(ITEM) == (204, "")
@@ -148,15 +159,16 @@ async def test_apps_of_a_batch_that_changed_meanwhile_are_read_again_the_others_
     app: App, noise: App
 ) -> None:
     for one in (app, noise):
-        await _know(one)
-    await app.rows.execute("UPDATE apps SET timezone = 'Asia/Tokyo' WHERE app_id = $1", app.app_id)
+        await one.write(ITEM)
     conn = await app.database.connect()
     sent: list[asyncpg.connection.LoggedQuery] = []
     identifiers = {one.app_id: [Identifier("user_id", "jbond")] for one in (app, noise)}
     names = {one.app_id: {"plan"} for one in (app, noise)}
     try:
-        # The driver asks for the types of a new connection's parameters.
-        await conn.fetch(loading_statement(), [], [], [])
+        await load_apps(conn, identifiers, names)
+        await app.rows.execute(
+            "UPDATE apps SET timezone = 'Asia/Tokyo' WHERE app_id = $1", app.app_id
+        )
         conn.add_query_logger(sent.append)
         loaded = await load_apps(conn, identifiers, names)
     finally:
@@ -169,3 +181,34 @@ async def test_apps_of_a_batch_that_changed_meanwhile_are_read_again_the_others_
     assert sent[1].args[0] == [app.app_id]
     assert loaded[app.app_id].known.timezone == "Asia/Tokyo"
     assert [len(one.profiles) for one in loaded.values()] == [1, 1]
+
+
+async def test_of_a_person_erased_before_a_batch_hears_once(app: App) -> None:
+    names = [f"u{number}" for number in range(5)]
+    await app.write(*({"user_id": name} for name in [*names, "jbond"]))
+    async with app.database.transaction() as transaction:
+        gone = [Identifier("user_id", "jbond")]
+        await public.erase_person(transaction, app.app_id, gone, clock.now())
+    conn = await app.database.connect()
+    statement = loading_statement(has_erased=True)
+    try:
+        for wanted, count in (([*names, "jbond"], 5), (["jbond"], 1)):
+            values = f"{{{','.join(wanted)}}}"
+            columns = [f"{{{','.join(['user_id'] * len(wanted))}}}"], [values]
+            rows = await conn.fetch(statement, [app.app_id], *columns)
+            assert len(rows) == count
+            assert len([row for row in rows if row["erased"] is not None]) == 1
+    finally:
+        await conn.close()
+
+
+async def test_a_later_erasure_leaves_the_apps_row_as_it_is(app: App) -> None:
+    version = "SELECT xmin::text FROM apps WHERE app_id = $1"
+    seen = [await app.rows.fetchval(version, app.app_id)]
+    for name in ("one", "two"):
+        await app.write({"user_id": name})
+        async with app.database.transaction() as conn:
+            gone = [Identifier("user_id", name)]
+            await public.erase_person(conn, app.app_id, gone, clock.now())
+        seen.append(await app.rows.fetchval(version, app.app_id))
+    assert seen[0] != seen[1] == seen[2]

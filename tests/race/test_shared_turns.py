@@ -234,8 +234,13 @@ async def test_a_refused_batch_saves_none_of_its_profiles(
     assert await pair.value() == 3
 
 
-async def test_rows_are_updated_in_the_order_of_the_parameters(database: Database) -> None:
-    conn = await database.connect()
+@pytest.mark.parametrize("profiles", [0, 1, 5, 200])
+async def test_rows_are_updated_in_the_order_of_the_parameters(app: App, profiles: int) -> None:
+    # However small the table is when the statement is planned.
+    if profiles:
+        await app.write(*({"user_id": f"u{number}"} for number in range(profiles)))
+    await app.rows.execute("VACUUM ANALYZE profiles")
+    conn = await app.database.connect()
     try:
         await conn.execute(f"PREPARE touching AS {touches.TOUCH_UNCHANGED}")
         plan = await conn.fetch("EXPLAIN (FORMAT JSON) EXECUTE touching('[]', now())")
@@ -244,8 +249,21 @@ async def test_rows_are_updated_in_the_order_of_the_parameters(database: Databas
     text = json.loads(plan[0][0])
     (update,) = _nodes(text[0]["Plan"], "ModifyTable")
     (join,) = update["Plans"]
-    assert join["Node Type"] == "Nested Loop"
-    assert [node["Node Type"] for node in join["Plans"]] == ["Function Scan", "Index Scan"]
+    nodes = _all_nodes(join)
+    kinds = [node["Node Type"] for node in nodes]
+    passing_on = "Nested Loop", "Limit", "Subquery Scan"
+    assert [kind for kind in kinds if kind not in passing_on] == [
+        "Function Scan",
+        "Index Scan",
+        "Tid Scan",
+    ]
+    (look_up,) = [node for node in nodes if node["Node Type"] == "Index Scan"]
+    assert "profile_id" in look_up["Index Cond"]
+
+
+def _all_nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """In the order in which they are worked on."""
+    return [plan, *(node for part in plan.get("Plans", ()) for node in _all_nodes(part))]
 
 
 async def test_without_the_migration_nothing_is_answered_but_unavailable(

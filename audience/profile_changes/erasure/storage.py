@@ -50,9 +50,7 @@ WHERE a.app_id = $1
 """  # noqa: S608 - made of constants
 
 # The app's key is made by its first erasure and goes with the last one that is remembered.
-ENSURE_ERASURE_KEY = """
-UPDATE apps SET erasure_key = coalesce(erasure_key, $2) WHERE app_id = $1 RETURNING erasure_key
-"""
+SET_ERASURE_KEY = "UPDATE apps SET erasure_key = $2 WHERE app_id = $1"
 
 INSERT_ERASURE = """
 INSERT INTO erasures (app_id, erasure_id, hash_key, value_digests, pending_profile_ids, erased_at,
@@ -203,8 +201,11 @@ def remembered_of(text: str) -> Remembered:
 
 async def ensure_erasure_key(conn: asyncpg.Connection, app_id: str, new_key: bytes) -> bytes:
     """The key that hashes the app's erased identifiers; new_key when it had none."""
-    key: bytes = await conn.fetchval(ENSURE_ERASURE_KEY, app_id, new_key)
-    return key
+    # A new version of the app's row would have all writers read it: none without need.
+    key = await find_erasure_key(conn, app_id)
+    if key is None:
+        await conn.execute(SET_ERASURE_KEY, app_id, new_key)
+    return new_key if key is None else key
 
 
 async def insert_erasure(

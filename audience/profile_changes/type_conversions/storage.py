@@ -14,10 +14,9 @@ INSERT INTO attribute_definitions (app_id, field_type, attribute_name, value_typ
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
 """
 
-# The app's row changes too: its version tells every process that a type it remembers is another one
-# (`known_apps/`).
+# A trigger changes the app's row too (migration 0022): its version tells every process that a type
+# it remembers is another one (`known_apps.py`).
 SET_VALUE_TYPE = """
-WITH noted AS (UPDATE apps SET updated_at = updated_at WHERE app_id = $1)
 INSERT INTO attribute_definitions (app_id, field_type, attribute_name, value_type, first_seen_at)
 VALUES ($1, 'attributes', $2, $3, $4)
 ON CONFLICT (app_id, field_type, attribute_name) DO UPDATE SET value_type = excluded.value_type

@@ -86,6 +86,7 @@ RETURNING refreshed_at, unknown_count
 # A value that nobody has any more is not shown. $3: so many profiles that are forgotten, this one
 # apart, may be counted with any value; $4: this one may be too, and with what it has now.
 FORGET_VALUES = """
+WITH document AS MATERIALIZED (SELECT $2::text::jsonb AS attributes)
 UPDATE attribute_statistics s SET most_common = (
     SELECT coalesce(jsonb_agg(jsonb_set(kept.entry, '{count}', to_jsonb(now_has.uses))
         ORDER BY now_has.uses DESC, kept.position), '[]')
@@ -99,13 +100,12 @@ UPDATE attribute_statistics s SET most_common = (
     WHERE now_has.uses > $3::bigint + ($4::boolean AND NOT by_it.is_held)::int
 )
 FROM attribute_statistics counted
-LEFT JOIN (
-    SELECT types.field_type, held.name, held.value
-    FROM jsonb_each($2::text::jsonb) AS types(field_type, fields)
-    CROSS JOIN LATERAL jsonb_each(types.fields) AS held(name, value)
-) gone ON gone.field_type = counted.field_type AND gone.name = counted.attribute_name
+CROSS JOIN document
+CROSS JOIN LATERAL (
+    SELECT document.attributes -> counted.field_type -> counted.attribute_name AS value
+) gone
 WHERE counted.app_id = $1
-    AND (gone.name IS NOT NULL OR ($4 AND EXISTS (
+    AND (gone.value IS NOT NULL OR ($4 AND EXISTS (
         SELECT FROM jsonb_array_elements(counted.most_common) AS one(entry)
         WHERE (one.entry ->> 'count')::bigint <= $3 + 1
     )))
