@@ -1,4 +1,4 @@
-"""What a batch of writes must know of an app, loaded in one statement.
+"""What a batch of writes must know of an app: what its row says, and the profiles it names.
 
 Pure: standard library only.
 """

@@ -22,12 +22,14 @@ Versions = Mapping[str, Mapping[str, str]]
 TOUCH_PARAMETERS = 2
 
 # One document for all rows, [app_id, profile_id, attributes, attribute_written_at, email_as_given,
-# analytics_visitor_id, whether it was seen now, version]: an array per column takes a tenth longer
-# here, and both documents of each row would be written and checked on their own.
+# analytics_visitor_id, whether it was seen now, version]: with an array per column both documents
+# of each row would be written and checked on their own.
 # Rows are updated in the order of the document, which is the same for everybody, so that two
 # sharers that meet in several rows never wait for each other. LATERAL with LIMIT 1 makes the
 # planner look each key up, however small the table is when it plans; joined plainly, a table of few
-# rows would be gone through for every row of the document, and still when it has grown.
+# rows would be gone through for every row of the document, and still when it has grown. A row that
+# changes between the look-up and the update is left out: nobody changes one without the lock, and
+# those who share it name versions.
 TOUCH_PROFILES = """
 UPDATE profiles p SET updated_at = $2::timestamptz, email_as_given = touched.row ->> 4,
     analytics_visitor_id = touched.row ->> 5,
