@@ -30,7 +30,8 @@ class Profile:
     somebody typed it. Lists of identifiers are in order of first sight.
     forms: {form_id: {"timestamp", "url"}}; analytics: {key: str}; visits, goals, ecommerce,
     generic: contract B11-B15. consents: {consent type: status (contract H3)}, the whole state as
-    decided at consents_at. stored_bytes: size of `attributes` when it was loaded.
+    decided at consents_at. stored_bytes: size of `attributes` when it was loaded;
+    0 when it is far from any limit.
     """
 
     profile_id: str

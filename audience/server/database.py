@@ -21,12 +21,15 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 LOCK_TIMEOUT = "4s"
 STATEMENT_TIMEOUT = "4500ms"
 
-#: A worker whose host vanished holds its locks until the server notices: within half a minute, not
-#: the two hours that systems wait by default. Without effect on a unix socket.
-KEEPALIVES = {
+#: Of every connection.
+SESSION_SETTINGS = {
+    # A worker whose host vanished holds its locks until the server notices: within half a minute,
+    # not the two hours that systems wait by default. Without effect on a unix socket.
     "tcp_keepalives_idle": "15",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
+    # Times in documents that the database makes are read as they are.
+    "timezone": "UTC",
 }
 
 #: What asyncpg and the network raise when the database is away, starting or going down.
@@ -137,7 +140,7 @@ class Database:
             "enable_mergejoin": "off",
             # No key comes twice.
             "enable_memoize": "off",
-            **KEEPALIVES,
+            **SESSION_SETTINGS,
         }
         self._engine: AsyncEngine | None = None
 
@@ -181,7 +184,7 @@ def make_engine(url: str, **options: Any) -> AsyncEngine:
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(
-            url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=KEEPALIVES
+            url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=SESSION_SETTINGS
         )
 
     return create_async_engine(

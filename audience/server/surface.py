@@ -17,6 +17,7 @@ from audience.server.database import CONNECTION_ERRORS, unavailable
 from audience.server.error_response import http_error, plain_text, text_error
 from audience.server.log import RequestLog, describe_error
 from audience.server.metrics import count_request
+from audience.server.ready_response import REQUEST_ID, ReadyResponse
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -89,7 +90,7 @@ def all_surfaces(private: Sequence[Surface], private_routes: Collection[str]) ->
         request_id = f"{prefix}{next(counter):08x}"
         surface: Surface | None = None
         # The handler's name is the label: a path may hold a visitor ID.
-        route = getattr(request.match_info.handler, "__name__", "unknown")
+        route = getattr(handler, "__name__", "unknown")
         try:
             if request.method == "OPTIONS" and _surface_of(request, private) is None:
                 route = "preflight"
@@ -104,11 +105,11 @@ def all_surfaces(private: Sequence[Surface], private_routes: Collection[str]) ->
             surface = _surface_of(request, private)
             refusal = _refuse(request, error, request_id, route, surface)
             response = await _seal(request, refusal, surface)
-        if response.prepared:
-            # A stream has sent its headers already.
-            pass
-        else:
-            response.headers["X-Request-Id"] = request_id
+        if type(response) is ReadyResponse:
+            response.request_id = request_id
+        elif not response.prepared:
+            # A prepared one is a stream, which has sent its headers already.
+            response.headers[REQUEST_ID] = request_id
             if surface is None and route not in private_names:
                 response.headers["Access-Control-Allow-Origin"] = ANY_ORIGIN
         seconds = time.perf_counter() - started

@@ -11,7 +11,7 @@ from audience.audiences.definition import parse_definition
 from audience.audiences.evaluate import Context, compile_definition
 from audience.audiences.patterns import compile_pattern
 from audience.audiences.upkeep import jobs
-from audience.profiles.storage import PROFILE_COLUMNS, profile_of
+from audience.profiles.storage import PROFILE_DOCUMENT, profile_of
 from tests.api.audience_api import Audiences, group, leaf
 from tests.api.test_population_sql import store
 from tests.conftest import App, Authorized
@@ -62,11 +62,11 @@ async def assert_as_evaluated(app: App, audience_id: str, definition: Any) -> in
     )
     context = Context(datetime.now(UTC))
     rows = await app.rows.fetch(
-        f"SELECT {PROFILE_COLUMNS} FROM profiles p WHERE app_id = $1", app.app_id
+        f"SELECT {PROFILE_DOCUMENT}::text FROM profiles p WHERE app_id = $1", app.app_id
     )
     expected = {
         profile.profile_id
-        for profile in map(profile_of, rows)
+        for profile in [profile_of(document) for (document,) in rows]
         if compiled.evaluate(profile, context)[0]
     }
     stored = await app.rows.fetch(

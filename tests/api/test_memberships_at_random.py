@@ -17,7 +17,7 @@ from audience.audiences.memberships.audience_set import dependency_order
 from audience.audiences.patterns import compile_pattern
 from audience.audiences.references import audience_ids
 from audience.profile_changes.curation.undo import undo_merge_by_id
-from audience.profiles.storage import PROFILE_COLUMNS, profile_of
+from audience.profiles.storage import PROFILE_DOCUMENT, profile_of
 from tests.api.audience_api import Audiences, Clock, stop_clock
 from tests.conftest import App, MakeClient
 from tests.unit.rule_strategies import trees
@@ -142,7 +142,7 @@ class World:
                 "SELECT audience_id::text, profile_id::text FROM audience_members"
             )
         }
-        rows = await self.app.rows.fetch(f"SELECT {PROFILE_COLUMNS} FROM profiles p")
+        rows = await self.app.rows.fetch(f"SELECT {PROFILE_DOCUMENT}::text FROM profiles p")
         kept = await self.app.rows.fetch(
             "SELECT audience_id::text, definition::text FROM audiences"
         )
@@ -150,7 +150,7 @@ class World:
         order = dependency_order({one: audience_ids(found) for one, found in parsed.items()})
         zone = ZoneInfo(ZONE)
         expected = set()
-        for profile in map(profile_of, rows):
+        for profile in [profile_of(document) for (document,) in rows]:
             mine: set[str] = set()
             context = Context(self.clock.moment, mine.__contains__)
             for audience_id in order:

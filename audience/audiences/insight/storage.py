@@ -6,7 +6,7 @@ import asyncpg
 
 from audience.audiences.population_sql import PopulationClause
 from audience.profiles.profile import Profile
-from audience.profiles.storage import PROFILE_COLUMNS, profile_of
+from audience.profiles.storage import PROFILE_DOCUMENT, profile_of
 
 _SAMPLE = 10
 
@@ -19,7 +19,7 @@ _SAMPLE_MATCHES = (
 )
 
 _LIST_CANDIDATES = (
-    "SELECT {columns} FROM profiles p WHERE p.app_id = $1 AND p.profile_id > $2 AND {clause}"
+    "SELECT {document}::text FROM profiles p WHERE p.app_id = $1 AND p.profile_id > $2 AND {clause}"
     " ORDER BY p.profile_id LIMIT {size}"
 )
 
@@ -59,10 +59,9 @@ async def list_candidates(
     conn: asyncpg.Connection, app_id: str, after: str, clause: PopulationClause, size: int
 ) -> list[Profile]:
     """The next profiles that the clause finds, by id; its parameters begin at 3."""
-    statement = _LIST_CANDIDATES.format(columns=PROFILE_COLUMNS, clause=clause.sql, size=size)
-    return [
-        profile_of(row) for row in await conn.fetch(statement, app_id, after, *clause.parameters)
-    ]
+    statement = _LIST_CANDIDATES.format(document=PROFILE_DOCUMENT, clause=clause.sql, size=size)
+    rows = await conn.fetch(statement, app_id, after, *clause.parameters)
+    return [profile_of(document) for (document,) in rows]
 
 
 async def find_membership(

@@ -10,7 +10,7 @@ import asyncpg
 
 from audience.audiences.population_sql_due import FillSql
 from audience.profiles.profile import Profile
-from audience.profiles.storage import PROFILE_COLUMNS, app_lock_key, profile_of
+from audience.profiles.storage import PROFILE_DOCUMENT, app_lock_key, profile_of
 
 #: Before the id of every profile.
 _FIRST = "00000000-0000-0000-0000-000000000000"
@@ -134,9 +134,9 @@ SELECT EXISTS (
 """
 
 LIST_PROFILES = f"""
-SELECT {PROFILE_COLUMNS} FROM profiles p
+SELECT {PROFILE_DOCUMENT}::text FROM profiles p
 WHERE p.app_id = $1 AND p.profile_id > $2 ORDER BY p.profile_id LIMIT $3
-"""  # noqa: S608 - the column list is a constant
+"""  # noqa: S608 - the document is a constant
 
 LIST_DUE = """
 SELECT app_id::text, profile_id::text FROM profile_reevaluations
@@ -250,7 +250,7 @@ async def is_lock_wanted(conn: asyncpg.Connection, app_id: str) -> bool:
 async def list_profiles(conn: asyncpg.Connection, part: Part) -> list[Profile]:
     """The profiles of the part."""
     rows = await conn.fetch(LIST_PROFILES, part.app_id, part.cursor, part.size)
-    return [profile_of(row) for row in rows]
+    return [profile_of(document) for (document,) in rows]
 
 
 async def list_due(conn: asyncpg.Connection, now: datetime, size: int) -> list[tuple[str, str]]:
