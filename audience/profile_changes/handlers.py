@@ -66,6 +66,8 @@ async def submit_form(request: web.Request) -> web.StreamResponse:
 
 
 async def _store(request: web.Request, *, are_forms: bool) -> web.StreamResponse:
+    writes = request.app[_WRITES]
+    await writes.turn()
     payload = await read_json(request)
     check = email_check(is_test=request.app[SETTINGS].allow_test_emails)
     items = parse_items(payload, check, are_forms=are_forms)
@@ -73,7 +75,7 @@ async def _store(request: web.Request, *, are_forms: bool) -> web.StreamResponse
         return ReadyResponse(_NO_CONTENT)
     weight = len(items.items) + sum(len(item.entries) for item in items.items)
     try:
-        skipped = await request.app[_WRITES].submit(WriteRequest(items, is_strict(request)), weight)
+        skipped = await writes.submit(WriteRequest(items, is_strict(request)), weight)
     except SkippedStrictly as refusal:
         return skipped_response(400, refusal.skipped)
     if skipped:

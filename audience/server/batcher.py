@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from audience.errors import Unavailable
+from audience.server.turns import Turns
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -95,6 +96,7 @@ class Batcher(Generic[Item, Result]):
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._batch: list[_Waiting[Item, Result]] = []
         self._worker: asyncio.Task[None] | None = None
+        self._turns = Turns()
         self._is_closed = False
         # One timer now and then for everybody, none for each batch.
         self._is_watched = False
@@ -107,6 +109,11 @@ class Batcher(Generic[Item, Result]):
         self._gathering: asyncio.Future[None] | None = None
         #: In so many batches nobody is waited for.
         self.not_gathering = 0
+
+    async def turn(self) -> None:
+        """To be awaited before the work on a request: while a flush is under way, it goes first."""
+        if self._worker is not None:
+            await self._turns.wait()
 
     def submit(self, item: Item, weight: int = 1) -> "asyncio.Future[Result]":
         """The item's result, to be awaited, once the batch it went with is done.
@@ -130,8 +137,8 @@ class Batcher(Generic[Item, Result]):
         return answer
 
     def has_waiting(self) -> bool:
-        """Whether items wait for the next flush."""
-        return bool(self._queue)
+        """Whether items or requests wait for the next flush."""
+        return bool(self._queue) or bool(self._turns)
 
     def take_also(self, fits: Callable[[Item], bool]) -> list[Item]:
         """Items that arrived since the flush began and join its batch; for a flush that waited.

@@ -58,13 +58,15 @@ async def collect(request: web.Request) -> web.StreamResponse:
     Source: contract L1-L5; issue "The consent service", items 1 and 8.
     """
     request.app[_RATE_LIMIT].check(client_address(request, request.app[SETTINGS].trusted_proxies))
+    collects = request.app[_COLLECTS]
+    await collects.turn()
     body = await read_json(request)
     event = body.get("event") if isinstance(body, dict) else None
     if isinstance(event, str) and event in request.app[OTHER_EVENTS]:
         return await request.app[OTHER_EVENTS][event](request, body)
     is_gpc_signalled = request.headers.get("Sec-GPC") == "1"
     collected = parse_collected(body, is_gpc_signalled=is_gpc_signalled)
-    refusal = await request.app[_COLLECTS].submit(Collect(collected, origin_host(request)))
+    refusal = await collects.submit(Collect(collected, origin_host(request)))
     if refusal is not None:
         raise refusal
     return ReadyResponse(_NO_CONTENT)

@@ -1,0 +1,52 @@
+"""Requests that arrived together are worked on a few at a time, the loop looks around in between."""
+
+import asyncio
+
+from audience.server.turns import Turns
+
+
+async def test_the_loop_comes_round_between_a_few_requests() -> None:
+    turns = Turns()
+    order: list[str] = []
+
+    async def request(number: int) -> None:
+        await turns.wait()
+        order.append(f"{number}")
+
+    async def look_around() -> None:
+        for _ in range(6):
+            order.append("|")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(request(number) for number in range(10)), look_around())
+    rounds = "".join(order).split("|")
+    assert "".join(rounds) == "0123456789"
+    assert max(map(len, rounds)) == 4
+    assert not turns
+
+
+async def test_one_after_the_other_waits_for_nobody() -> None:
+    turns = Turns()
+    for _ in range(20):
+        waiting = turns.wait()
+        try:
+            waiting.send(None)
+        except StopIteration:
+            pass
+        else:
+            raise AssertionError
+        await asyncio.sleep(0)
+
+
+async def test_who_went_away_takes_no_turn() -> None:
+    turns = Turns()
+    requests = [asyncio.ensure_future(turns.wait()) for _ in range(12)]
+    await asyncio.sleep(0)
+    assert len(turns) == 8
+    for gone in requests[4:8]:
+        gone.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [request.cancelled() for request in requests] == [False] * 4 + [True] * 4 + [False] * 4
+    assert all(request.done() for request in requests)
