@@ -1,4 +1,4 @@
-"""Requests that arrived together are worked on a few at a time, the loop looks around in between."""
+"""Requests that arrived together are worked on a few at a time; the loop looks around between."""
 
 import asyncio
 
