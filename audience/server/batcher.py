@@ -137,8 +137,11 @@ class Batcher(Generic[Item, Result]):
         return answer
 
     def has_waiting(self) -> bool:
-        """Whether items or requests wait for the next flush."""
-        return bool(self._queue) or bool(self._turns)
+        """Whether items wait for the next flush.
+
+        Not who waits for a turn: it may go away, or be refused, and no flush come of it.
+        """
+        return bool(self._queue)
 
     def take_also(self, fits: Callable[[Item], bool]) -> list[Item]:
         """Items that arrived since the flush began and join its batch; for a flush that waited.

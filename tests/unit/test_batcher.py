@@ -221,3 +221,42 @@ async def test_who_keeps_something_is_told_also_when_all_callers_have_gone() -> 
     subject.submit(1).cancel()
     await subject.close()
     assert (store.batches, settled) == ([], [0])
+
+
+async def test_a_flush_goes_before_requests_that_are_not_items_yet() -> None:
+    store, worked_on = Store(), []
+    subject = Batcher[int, int](store.flush, max_weight=100)
+
+    async def request(number: int) -> int:
+        await subject.turn()
+        worked_on.append(number)
+        return await subject.submit(number)
+
+    # Nothing is under way: nobody waits.
+    await asyncio.gather(*(subject.turn() for _ in range(20)))
+    store.may_go.clear()
+    first = asyncio.ensure_future(request(0))
+    await store.has_started.wait()
+    rest = [asyncio.ensure_future(request(number)) for number in range(1, 21)]
+    await asyncio.sleep(0)
+    assert worked_on == [0, 1, 2, 3, 4]
+    store.may_go.set()
+    assert await asyncio.gather(first, *rest) == [number * 2 for number in range(21)]
+    assert worked_on == list(range(21))
+
+
+async def test_who_waits_for_a_turn_is_no_item_that_waits() -> None:
+    # It may go away: who would keep a lock for it would keep it for nobody.
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=100)
+    store.may_go.clear()
+    first = subject.submit(1)
+    await store.has_started.wait()
+    turns = [asyncio.ensure_future(subject.turn()) for _ in range(8)]
+    await asyncio.sleep(0)
+    assert not all(turn.done() for turn in turns)
+    assert not subject.has_waiting()
+    for turn in turns:
+        turn.cancel()
+    store.may_go.set()
+    assert await first == 2
