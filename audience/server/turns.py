@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 
 #: So many per turn: each turn costs some microseconds, a request about twenty.
-_AT_A_TIME = 4
+AT_A_TIME = 2
 
 
 class Turns:
@@ -17,7 +17,7 @@ class Turns:
 
     def __init__(self) -> None:
         """Waits for nobody yet."""
-        self._left = _AT_A_TIME
+        self._left = AT_A_TIME
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
@@ -25,9 +25,9 @@ class Turns:
         return len(self._waiting)
 
     async def wait(self) -> None:
-        """Return in a turn in which fewer than four others did."""
+        """Return in a turn in which fewer than AT_A_TIME others did."""
         loop = asyncio.get_running_loop()
-        if self._left == _AT_A_TIME:
+        if self._left == AT_A_TIME:
             loop.call_soon(self._begin)
         if self._left:
             self._left -= 1
@@ -38,11 +38,11 @@ class Turns:
 
     def _begin(self) -> None:
         """Begin a turn with those who have waited for it."""
-        self._left = _AT_A_TIME
+        self._left = AT_A_TIME
         while self._left and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 self._left -= 1
-        if self._left < _AT_A_TIME:
+        if self._left < AT_A_TIME:
             asyncio.get_running_loop().call_soon(self._begin)

@@ -8,6 +8,7 @@ import pytest
 from audience.errors import Unavailable
 from audience.server import batcher
 from audience.server.batcher import Batcher
+from audience.server.turns import AT_A_TIME
 
 
 class Store:
@@ -237,12 +238,12 @@ async def test_a_flush_goes_before_requests_that_are_not_items_yet() -> None:
     store.may_go.clear()
     first = asyncio.ensure_future(request(0))
     await store.has_started.wait()
-    rest = [asyncio.ensure_future(request(number)) for number in range(1, 21)]
+    rest = [asyncio.ensure_future(request(number)) for number in range(1, 11)]
     await asyncio.sleep(0)
-    assert worked_on == [0, 1, 2, 3, 4]
+    assert worked_on == list(range(1 + AT_A_TIME))
     store.may_go.set()
-    assert await asyncio.gather(first, *rest) == [number * 2 for number in range(21)]
-    assert worked_on == list(range(21))
+    assert await asyncio.gather(first, *rest) == [number * 2 for number in range(11)]
+    assert worked_on == list(range(11))
 
 
 async def test_who_waits_for_a_turn_is_no_item_that_waits() -> None:

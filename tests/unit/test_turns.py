@@ -2,7 +2,7 @@
 
 import asyncio
 
-from audience.server.turns import Turns
+from audience.server.turns import AT_A_TIME, Turns
 
 
 async def test_the_loop_comes_round_between_a_few_requests() -> None:
@@ -21,7 +21,7 @@ async def test_the_loop_comes_round_between_a_few_requests() -> None:
     await asyncio.gather(*(request(number) for number in range(10)), look_around())
     rounds = "".join(order).split("|")
     assert "".join(rounds) == "0123456789"
-    assert max(map(len, rounds)) == 4
+    assert max(map(len, rounds)) == AT_A_TIME
     assert not turns
 
 
@@ -40,13 +40,13 @@ async def test_one_after_the_other_waits_for_nobody() -> None:
 
 async def test_who_went_away_takes_no_turn() -> None:
     turns = Turns()
-    requests = [asyncio.ensure_future(turns.wait()) for _ in range(12)]
+    requests = [asyncio.ensure_future(turns.wait()) for _ in range(3 * AT_A_TIME)]
     await asyncio.sleep(0)
-    assert len(turns) == 8
-    for gone in requests[4:8]:
+    assert len(turns) == 2 * AT_A_TIME
+    for gone in requests[AT_A_TIME : 2 * AT_A_TIME]:
         gone.cancel()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert [request.cancelled() for request in requests] == [False] * 4 + [True] * 4 + [False] * 4
+    for _ in range(3):
+        await asyncio.sleep(0)
     assert all(request.done() for request in requests)
+    are_gone = [request.cancelled() for request in requests]
+    assert are_gone == [False] * AT_A_TIME + [True] * AT_A_TIME + [False] * AT_A_TIME
