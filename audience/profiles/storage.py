@@ -217,7 +217,7 @@ def profile_of_members(members: list[Any], *, may_be_large: bool) -> Profile:
         *(device_ids, visitor_ids, visitor_id, seen_at and parse_moment(seen_at)),
         *(attributes, written_at, forms, analytics, analytics_at and parse_moment(analytics_at)),
         *(visits, goals, ecommerce, generic, consents, consents_at and parse_moment(consents_at)),
-        len(orjson.dumps(attributes)) if may_be_large else 0,
+        len(json_text(attributes)) if may_be_large else 0,
     ]
     return Profile(*values)
 

@@ -111,8 +111,10 @@ class Batcher(Generic[Item, Result]):
         self.not_gathering = 0
 
     async def turn(self) -> None:
-        """To be awaited before the work on a request: while a flush is under way, it goes first."""
-        if self._worker is not None:
+        """To be awaited before the work on a request: a flush goes first. Errors: Unavailable."""
+        if self._worker is not None or self._turns:
+            if len(self._queue) + len(self._turns) >= self._max_waiting:
+                raise _too_many()
             await self._turns.wait()
 
     def submit(self, item: Item, weight: int = 1) -> "asyncio.Future[Result]":
@@ -122,8 +124,7 @@ class Batcher(Generic[Item, Result]):
         after `close`.
         """
         if self._is_closed or len(self._queue) >= self._max_waiting:
-            message = "Service Unavailable: too many requests are waiting, try again"
-            raise Unavailable(message, code="overload")
+            raise _too_many()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
         self._queue.append(_Waiting(item, weight, answer, loop.time() + ANSWER_WITHIN_SECONDS))
@@ -287,6 +288,11 @@ class Batcher(Generic[Item, Result]):
             self._is_late = True
             self._worker.cancel()
         loop.call_later(_LOOK_AFTER_SECONDS, self._look)
+
+
+def _too_many() -> Unavailable:
+    message = "Service Unavailable: too many requests are waiting, try again"
+    return Unavailable(message, code="overload")
 
 
 def _too_late() -> Unavailable:

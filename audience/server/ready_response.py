@@ -72,6 +72,8 @@ class ReadyResponse(web.StreamResponse):
         self.headers[REQUEST_ID] = self.request_id
         if self.status != _NO_CONTENT:
             self.content_length = len(self._whole_body)
+        if request.method == hdrs.METH_HEAD:
+            self._whole_body = b""
         return await super().prepare(request)
 
     async def write_eof(self, data: bytes = b"") -> None:

@@ -48,9 +48,10 @@ class Connection:
     async def is_closed(self) -> bool:
         """Whether the server answers nothing more on the connection."""
         try:
-            await self.ask("GET /healthz HTTP/1.1\nHost: x")
+            status, _, _ = await self.ask("GET /healthz HTTP/1.1\nHost: x")
         except (ConnectionError, asyncio.IncompleteReadError):
             return True
+        assert status == b"HTTP/1.1 200 OK", "nothing is sent between two answers"
         return False
 
 

@@ -261,3 +261,16 @@ async def test_who_waits_for_a_turn_is_no_item_that_waits() -> None:
         turn.cancel()
     store.may_go.set()
     assert await first == 2
+
+
+async def test_too_many_who_wait_for_a_turn_are_shed() -> None:
+    store = Store()
+    subject = Batcher[int, int](store.flush, max_weight=100, max_waiting=5)
+    store.may_go.clear()
+    first = subject.submit(1)
+    await store.has_started.wait()
+    turns = [asyncio.ensure_future(subject.turn()) for _ in range(AT_A_TIME + 6)]
+    results = await asyncio.gather(*turns, return_exceptions=True)
+    assert [type(result) for result in results].count(Unavailable) == 1
+    store.may_go.set()
+    assert await first == 2

@@ -50,3 +50,14 @@ async def test_who_went_away_takes_no_turn() -> None:
     assert all(request.done() for request in requests)
     are_gone = [request.cancelled() for request in requests]
     assert are_gone == [False] * AT_A_TIME + [True] * AT_A_TIME + [False] * AT_A_TIME
+
+
+async def test_of_many_who_wait_nobody_waits_for_many_turns() -> None:
+    turns = Turns()
+    requests = [asyncio.ensure_future(turns.wait()) for _ in range(5000)]
+    rounds = 0
+    while not all(request.done() for request in requests):
+        rounds += 1
+        await asyncio.sleep(0)
+    assert rounds < 150
+    assert not turns
