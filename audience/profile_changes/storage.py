@@ -55,8 +55,8 @@ CROSS JOIN LATERAL (
 
 # An array for each profile; one without a profile for an app of which none is found. The version of
 # the app's row tells whether what is known of the app holds. One statement for all apps of the
-# batch: round trips are what a batch waits for. One document: of rows and columns, reading them
-# takes the process two to four times as long.
+# batch: round trips are what a batch waits for. One document: rows and columns take the process
+# twice as long to read.
 _LOADING = f"""
 SELECT json_agg(json_build_array(batch.place, a.row_version, p.row_version, {PROFILE_DOCUMENT},
     {{columns}}))::text

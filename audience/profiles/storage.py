@@ -19,7 +19,7 @@ from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
 
 # A profile as one document, whatever it is selected for: columns of their own take the process
-# three times as long to read. What most profiles have nothing of is null when it is all empty.
+# longer to read. What most profiles have nothing of is null when it is all empty.
 PROFILE_DOCUMENT = """json_build_array(p.profile_id, p.created_at, p.updated_at, p.user_id, p.email,
     p.email_as_given, p.device_ids, p.analytics_visitor_ids, p.analytics_visitor_id,
     p.analytics_visitor_seen_at, p.attributes, p.attribute_written_at, p.analytics_at,
