@@ -395,6 +395,28 @@ async def test_profile_and_app_have_bounded_numbers_of_attributes(
     assert await app.write({"user_id": "n", "attributes": names[:2]}) == (204, "")
 
 
+@pytest.mark.parametrize("letter", ["n", "\u0436"])
+@pytest.mark.parametrize("parts", [2, 3])
+async def test_a_profile_past_a_mebibyte_of_attributes_grows_no_further(
+    app: App, letter: str, parts: int
+) -> None:
+    # Characters are counted, however many bytes they take: 0.7 and 1.06 million.
+    for part in range(parts):
+        names = [f"{number:03}{'_' * 60}" for number in range(part * 330, part * 330 + 330)]
+        attributes = [{"name": name, "value": letter * 1000} for name in names]
+        assert await app.write({"user_id": "m", "attributes": attributes}) == (204, "")
+    change = {"attributes": [{"name": names[0], "value": "new"}]}
+    status, text = await app.write({"user_id": "m", **change}, {"user_id": "n", **change})
+    is_full = parts == 3
+    skipped = [{"item": 0, "entry": 0, "name": names[0], "reason": "limit"}]
+    assert (status, json.loads(text or "{}")) == (
+        (200, {"skipped": skipped}) if is_full else (204, {})
+    )
+    stored = (await app.profile("user_id", "m"))["attributes"][names[0]]
+    assert stored == (letter * 1000 if is_full else "new")
+    assert (await app.profile("user_id", "n"))["attributes"] == {names[0]: "new"}
+
+
 async def test_write_times_are_stored_for_every_attribute(app: App) -> None:
     before = microseconds(clock.now())
     await app.write({"user_id": "m", "attributes": [{"name": "color", "value": "green"}]})
