@@ -20,7 +20,7 @@ from audience.profiles.actions import (
     value_type_of,
 )
 from audience.profiles.identifiers import EMAIL, IDENTIFIER_NAMES, Identifier, is_blocked
-from audience.profiles.merge import resolve_identifiers, target_of
+from audience.profiles.merge import resolve_identifiers
 from audience.profiles.profile import Profile, microseconds, timestamp_text
 from audience.profiles.profile_set import ProfileSet
 
@@ -60,11 +60,10 @@ def modify_attributes(
     Errors: Invalid when an item has no identifier left that may be used.
     """
     usable = [_without_blocked(item, profiles.also_blocked) for item in items]
-    resolve_identifiers(profiles, usable, now)
+    targets = resolve_identifiers(profiles, usable, now)
     skipped: list[Skip] = []
     written = microseconds(now)
-    for identifiers, item in zip(usable, items, strict=True):
-        profile = target_of(profiles, identifiers)
+    for profile, item in zip(targets, items, strict=True):
         _remember_email_as_given(profile, item)
         _apply_entries(profile, types, item, written, skipped)
         if item.form is not None:
@@ -75,7 +74,8 @@ def modify_attributes(
 
 
 def _without_blocked(item: Item, also_blocked: frozenset[str]) -> tuple[Identifier, ...]:
-    # A loop, not a generator expression: this is run for every write.
+    if not item.may_be_blocked and not also_blocked:
+        return item.identifiers
     blocked = [one for one in item.identifiers if is_blocked(one[0], one[1], also_blocked)]
     if not blocked:
         return item.identifiers
@@ -120,15 +120,14 @@ def _apply_entries(
     known, new = types.known, types.new
     for entry, name, action, value in item.entries:
         value_type = known.get(name) or new.get(name)
-        if (
-            action == SET
-            and value_type == "text"
-            and isinstance(value, str)
-            and name in attributes
-            and len(value) <= MAX_VALUE_CHARACTERS
-            and not is_full
+        is_usual = action == SET and name in attributes and not is_full
+        if is_usual and (
+            len(value) <= MAX_VALUE_CHARACTERS
+            if isinstance(value, str) and value_type == "text"
+            else type(value) is int and value_type == "numeric"
         ):
             # What most writes are: as `apply_action` has it, without going there.
+            assert value is not None  # noqa: S101 - checked above; narrows the type
             attributes[name] = value
             written_at[name] = written
             continue

@@ -16,6 +16,7 @@ from audience.profiles.identifiers import (
     IDENTIFIER_NAMES,
     MAX_IDENTIFIER_CHARACTERS,
     Identifier,
+    is_blocked,
     normalise_analytics_visitor_id,
 )
 from audience.uuid_text import parse_uuid, uuid_or_none
@@ -51,7 +52,8 @@ class FormSubmission(NamedTuple):
 class Item(NamedTuple):
     """One checked item. identifiers: strongest first, normal form; email_as_given for display.
 
-    form: only in items of the forms endpoint.
+    form: only in items of the forms endpoint. may_be_blocked: False when no identifier is one that
+    every app blocks.
     """
 
     position: int
@@ -60,6 +62,7 @@ class Item(NamedTuple):
     email_as_given: str | None
     entries: tuple[Entry, ...]
     form: FormSubmission | None = None
+    may_be_blocked: bool = True
 
 
 class Items(NamedTuple):
@@ -125,7 +128,11 @@ def _parse_item(position: int, raw: object, check_email: EmailCheck, skipped: li
         except MalformedEntry as malformed:
             where = f"items[{position}].attributes[{number}]{malformed.field}"
             _refuse(where, malformed.problem)
-    return Item(position, app_id, identifiers, email_as_given, tuple(entries))
+    # Here and not when the batch is applied: others wait for a batch.
+    may_be_blocked = False
+    for name, value in identifiers:
+        may_be_blocked = may_be_blocked or is_blocked(name, value)
+    return Item(position, app_id, identifiers, email_as_given, tuple(entries), None, may_be_blocked)
 
 
 def _parse_form(raw: dict[str, Any], where: str) -> FormSubmission:

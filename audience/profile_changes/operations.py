@@ -6,6 +6,7 @@ The order of things: lock the apps, find, decide (pure), save; the caller opens 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -41,6 +42,8 @@ from audience.server.database import raw
 from audience.server.session_locks.writer import Conflicts, NeedsToBeAlone
 
 _ERASED_AT_ONCE = 1000
+#: Of an `Entry`.
+_NAME = itemgetter(1)
 
 
 @dataclass(slots=True)
@@ -139,7 +142,7 @@ async def _load(
             if app_id not in identifiers:
                 identifiers[app_id], names[app_id] = set(), set()
             identifiers[app_id].update(item.identifiers)
-            names[app_id].update([name for _, name, _, _ in item.entries])
+            names[app_id].update(map(_NAME, item.entries))
     changes: dict[str, _AppChange] = {}
     for app_id, app in (await storage.load_apps(conn, identifiers, names)).items():
         types = AttributeTypes(known=app.known.types)
@@ -211,23 +214,29 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
     refusal = _why_not(request, changes)
     if refusal is not None:
         return refusal
+    if request.is_strict or len(request.app_ids) > 1:
+        return _apply_wholly(request, changes, now)
+    (app_id,) = request.app_ids
+    try:
+        skipped = _modify(changes[app_id], request, request.items.items, now)
+    except DomainError as late_refusal:
+        return late_refusal
+    return _in_order([*request.items.skipped, *skipped])
+
+
+def _apply_wholly(
+    request: WriteRequest, changes: dict[str, _AppChange], now: datetime
+) -> WriteResult:
+    """As `_apply`, for requests of which a part may be done when the rest is refused."""
     groups = _by_app(request)
-    may_fail_late = request.is_strict or len(groups) > 1
-    saved = (
-        {
-            app_id: (changes[app_id].profiles.snapshot(), dict(changes[app_id].types.new))
-            for app_id in groups
-        }
-        if may_fail_late
-        else {}
-    )
+    saved = {
+        app_id: (changes[app_id].profiles.snapshot(), dict(changes[app_id].types.new))
+        for app_id in groups
+    }
     skipped = list(request.items.skipped)
     try:
         for app_id, items in groups.items():
-            change = changes[app_id]
-            admitted, refused = admit(change.app, items, change.profiles, now, request.taken_at)
-            skipped += refused
-            skipped += modify_attributes(change.profiles, change.types, admitted, now)
+            skipped += _modify(changes[app_id], request, items, now)
         if skipped and request.is_strict:
             raise SkippedStrictly(skipped)
     except DomainError as late_refusal:
@@ -235,6 +244,18 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
             changes[app_id].profiles.restore(profiles)
             changes[app_id].types.new = new_types
         return late_refusal
+    return _in_order(skipped)
+
+
+def _modify(
+    change: _AppChange, request: WriteRequest, items: Sequence[Item], now: datetime
+) -> list[Skip]:
+    admitted, refused = admit(change.app, items, change.profiles, now, request.taken_at)
+    skipped = modify_attributes(change.profiles, change.types, admitted, now)
+    return [*refused, *skipped] if refused else skipped
+
+
+def _in_order(skipped: list[Skip]) -> list[Skip]:
     if len(skipped) > 1:
         skipped.sort(key=lambda skip: (skip.item, -1 if skip.entry is None else skip.entry))
     return skipped

@@ -42,9 +42,10 @@ IdentifierSet = tuple[Identifier, ...]
 
 def resolve_identifiers(
     profiles: ProfileSet, identifier_sets: Sequence[IdentifierSet], now: datetime
-) -> None:
+) -> list[Profile]:
     """Make the identifier graph say what the request's items say: create, attach, merge, move.
 
+    Returns what each item's attributes land on: the owner of its strongest attached identifier.
     identifier_sets: one tuple per item, strongest identifier first, blocked values left out.
     The sets are taken in an order of their own (strong identifiers first, then by value), not in
     the order given, and again until nothing changes (an e-mail that a later item frees may be what
@@ -52,8 +53,9 @@ def resolve_identifiers(
     (contract A3.8), as clients re-send failed batches in reverse.
     """
     if len(identifier_sets) == 1:
-        resolve_one(profiles, identifier_sets[0], now)
-        return
+        survivor = resolve_one(profiles, identifier_sets[0], now)
+        is_attached = profiles.owners.get(identifier_sets[0][0]) == survivor.profile_id
+        return [survivor if is_attached else _target_of(profiles, identifier_sets[0])]
     ordered = sorted(set(identifier_sets), key=_canonical_order)
     refused_before = profiles.refusals
     #: {(both profiles, reason): the first of the refusals}, of all passes
@@ -71,6 +73,7 @@ def resolve_identifiers(
     known = {None, *profiles.profiles}
     left = [one for one in refused.values() if one.other_profile_id in known]
     profiles.refusals = refused_before + left
+    return [_target_of(profiles, identifiers) for identifiers in identifier_sets]
 
 
 def resolve_one(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime) -> Profile:
@@ -79,12 +82,10 @@ def resolve_one(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime)
     Never makes one profile out of two with different `user_id`s, or of two with different e-mails
     unless the request names both the user and the e-mail.  On repeat: changes nothing.
     """
-    survivor = profiles.only_owner(identifiers)
-    if survivor is None:
-        survivor = _resolve(profiles, identifiers, now)
+    survivor = profiles.only_owner(identifiers) or _resolve(profiles, identifiers, now)
     last = identifiers[-1]
-    if last.identifier_name == ANALYTICS_VISITOR_ID:
-        _see(profiles, survivor, last, now)
+    if last[0] == ANALYTICS_VISITOR_ID and profiles.owners.get(last) == survivor.profile_id:
+        profiles.see_analytics_visitor_id(survivor, last[1], now)
     return survivor
 
 
@@ -118,13 +119,12 @@ def _resolve(profiles: ProfileSet, identifiers: IdentifierSet, now: datetime) ->
     return survivor
 
 
-def target_of(profiles: ProfileSet, identifiers: IdentifierSet) -> Profile:
-    """The profile an item's attributes land on: the owner of its strongest attached identifier."""
+def _target_of(profiles: ProfileSet, identifiers: IdentifierSet) -> Profile:
     for identifier in identifiers:
         owner = profiles.owner(identifier)
         if owner is not None:
             return owner
-    message = "target_of is called after resolve_identifiers"
+    message = "no identifier is attached"
     raise LookupError(message)
 
 
@@ -222,8 +222,3 @@ def _move(
     if not profiles.attach(survivor, identifier):
         profiles.attach(owner, identifier)
         profiles.refusals.append(Refusal(survivor.profile_id, None, TOO_MANY_IDENTIFIERS, now))
-
-
-def _see(profiles: ProfileSet, survivor: Profile, identifier: Identifier, now: datetime) -> None:
-    if profiles.owner(identifier) is survivor:
-        profiles.see_analytics_visitor_id(survivor, identifier.identifier_value, now)

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from audience.attributes.value_types import AttributeValue
@@ -117,8 +118,9 @@ def from_record(record: Facts) -> Profile:
     return Profile(**members)
 
 
+@lru_cache(maxsize=1)
 def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970 of an aware datetime."""
+    """Microseconds since 1970 of an aware datetime; all writes of a batch ask for the same."""
     return round(moment.timestamp() * 1_000_000)
 
 

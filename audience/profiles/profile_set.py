@@ -78,19 +78,20 @@ class ProfileSet:
 
     def load(self, profiles: Iterable[Profile]) -> None:
         """Take in profiles as stored; a profile that is known already stays as it is."""
+        known, owners = self.profiles, self.owners
         for profile in profiles:
-            if profile.profile_id in self.profiles:
-                continue
             profile_id = profile.profile_id
-            self.profiles[profile_id] = profile
+            if profile_id in known:
+                continue
+            known[profile_id] = profile
             if profile.user_id is not None:
-                self.owners[USER_ID, profile.user_id] = profile_id
+                owners[USER_ID, profile.user_id] = profile_id
             if profile.email is not None:
-                self.owners[EMAIL, profile.email] = profile_id
+                owners[EMAIL, profile.email] = profile_id
             for value in profile.device_ids:
-                self.owners[DEVICE_ID, value] = profile_id
+                owners[DEVICE_ID, value] = profile_id
             for value in profile.analytics_visitor_ids:
-                self.owners[ANALYTICS_VISITOR_ID, value] = profile_id
+                owners[ANALYTICS_VISITOR_ID, value] = profile_id
 
     def owner(self, identifier: Identifier) -> Profile | None:
         """The profile that holds the identifier, or None."""
@@ -102,9 +103,10 @@ class ProfileSet:
 
         What most requests meet: then there is nothing to create, attach, merge or move.
         """
-        profile_id = self.owners.get(identifiers[0])
-        for identifier in identifiers:
-            if self.owners.get(identifier) != profile_id:
+        owners = self.owners
+        profile_id = owners.get(identifiers[0])
+        for identifier in identifiers[1:]:
+            if owners.get(identifier) != profile_id:
                 return None
         return None if profile_id is None else self.profiles[profile_id]
 

@@ -204,22 +204,25 @@ def is_large(document: str) -> bool:
 
 def profile_of_members(members: list[Any], *, may_be_large: bool) -> Profile:
     """The profile of a parsed PROFILE_DOCUMENT; may_be_large: measure its attributes."""
-    # All by their places: this is run for every write.
-    (profile_id, created_at, updated_at, user_id, email, as_given, device_ids, visitor_ids) = (
-        members[:8]
-    )
-    visitor_id, seen_at, attributes, written_at, analytics_at, consents_at, facts = members[8:]
-    forms, analytics, visits, goals, ecommerce, generic, consents = (
-        ({}, {}, {}, {}, {}, {}, {}) if facts is None else facts
-    )
-    values: list[Any] = [
-        *(profile_id, parse_moment(created_at), parse_moment(updated_at), user_id, email, as_given),
+    # All by their places: every write comes here.
+    (profile_id, created, updated, user_id, email, as_given, device_ids, *rest) = members
+    (visitor_ids, visitor_id, seen_at, attributes, written_at, *rest) = rest
+    (analytics_at, consents_at, facts) = rest
+    profile = Profile(
+        *(profile_id, parse_moment(created), parse_moment(updated), user_id, email, as_given),
         *(device_ids, visitor_ids, visitor_id, seen_at and parse_moment(seen_at)),
-        *(attributes, written_at, forms, analytics, analytics_at and parse_moment(analytics_at)),
-        *(visits, goals, ecommerce, generic, consents, consents_at and parse_moment(consents_at)),
-        len(json_text(attributes)) if may_be_large else 0,
-    ]
-    return Profile(*values)
+        *(attributes, written_at),
+    )
+    if facts is not None:
+        (profile.forms, profile.analytics, profile.visits, profile.goals) = facts[:4]
+        (profile.ecommerce, profile.generic, profile.consents) = facts[4:]
+    if analytics_at is not None:
+        profile.analytics_at = parse_moment(analytics_at)
+    if consents_at is not None:
+        profile.consents_at = parse_moment(consents_at)
+    if may_be_large:
+        profile.stored_bytes = len(json_text(attributes))
+    return profile
 
 
 #: The moment of a time in a document; sessions have them in UTC (`server/database.py`).

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from audience.server.embedded_postgres_account import Place, spawn
+from audience.server.embedded_postgres_memory import shared_buffers
 
 PORT = 5432
 ROLE = DATABASE = "audience_consent"
@@ -24,7 +25,6 @@ _SETTINGS: Mapping[str, str] = {
     "unix_socket_permissions": "0700",
     "port": str(PORT),
     "max_connections": "100",
-    "shared_buffers": "128MB",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -78,7 +78,8 @@ def server_arguments(place: Place, settings: Mapping[str, str]) -> list[str]:
     """The command that runs the server; settings come on top of ours."""
     arguments = [str(place.pginstall / "bin/postgres"), "-D", str(place.directory / "data")]
     access_rules = {"hba_file": str(place.directory / "pg_hba.conf")}
-    for name, value in {**_SETTINGS, **access_rules, **settings}.items():
+    memory = {"shared_buffers": shared_buffers()}
+    for name, value in {**_SETTINGS, **memory, **access_rules, **settings}.items():
         arguments += ["-c", f"{name}={value}"]
     return arguments
 

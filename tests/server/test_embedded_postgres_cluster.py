@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from audience.server.embedded_postgres import EmbeddedPostgresError, join
+from audience.server.embedded_postgres_memory import shared_buffers
 from tests.server.lease_process import (
     QUICK,
     LeaseProcess,
@@ -38,6 +39,10 @@ def test_first_start_gives_an_ordinary_role_its_own_database(tmp_path: Path) -> 
             "listen_addresses": "",
         }.items():
             assert ask(lease.database, f"SHOW {name}") == value
+        pages = int(
+            ask(lease.database, "SELECT setting FROM pg_settings WHERE name = 'shared_buffers'")
+        )
+        assert f"{pages * 8 // 1024}MB" == shared_buffers()
         assert "password" not in repr(lease.database)
 
 

@@ -23,7 +23,7 @@ from audience.profile_changes.erasure.memory import (
 from audience.profile_changes.save import save_changes
 from audience.profiles import storage as profile_storage
 from audience.profiles.identifiers import ANALYTICS_VISITOR_ID, Identifier, is_blocked
-from audience.profiles.merge import resolve_identifiers, target_of
+from audience.profiles.merge import resolve_identifiers
 from audience.profiles.profile_set import ProfileSet
 from audience.server.clock import new_id
 from audience.server.database import raw
@@ -113,10 +113,9 @@ def _apply(
         and profile.analytics_visitor_seen_at is not None
     }
     usable = [_usable_identifiers(fact, profiles.also_blocked) for fact in facts]
-    resolve_identifiers(profiles, usable, now)
+    targets = resolve_identifiers(profiles, usable, now)
     skipped: list[tuple[int, str]] = []
-    for fact, identifiers in zip(facts, usable, strict=True):
-        profile = target_of(profiles, identifiers)
+    for fact, identifiers, profile in zip(facts, usable, targets, strict=True):
         reason = apply_fact(profile, fact, counted)
         if reason is not None:
             skipped.append((fact.position, reason))
