@@ -214,7 +214,7 @@ def _apply(request: WriteRequest, changes: dict[str, _AppChange], now: datetime)
     refusal = _why_not(request, changes)
     if refusal is not None:
         return refusal
-    if request.is_strict or len(request.app_ids) > 1:
+    if request.is_strict or len(request.app_ids) != 1:
         return _apply_wholly(request, changes, now)
     (app_id,) = request.app_ids
     try:

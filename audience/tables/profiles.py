@@ -10,7 +10,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    PrimaryKeyConstraint,
     Table,
     Text,
     Uuid,
@@ -52,19 +51,15 @@ profiles = Table(
 )
 
 # One row says which profile holds an identifier; the primary key is the last guard against two
-# profiles for one, and its index answers whose an identifier is without reading the row. Moved by a
-# merge, deleted with its profile.
+# profiles for one. Moved by a merge, deleted with its profile.
 profile_identifiers = Table(
     "profile_identifiers",
     metadata,
-    Column("app_id", Uuid),
-    Column("identifier_name", Text),
-    Column("identifier_value", Text),
+    Column("app_id", Uuid, primary_key=True),
+    Column("identifier_name", Text, primary_key=True),
+    Column("identifier_value", Text, primary_key=True),
     Column("profile_id", Uuid, nullable=False),
     moment("first_seen_at"),
-    PrimaryKeyConstraint(
-        "app_id", "identifier_name", "identifier_value", postgresql_include=["profile_id"]
-    ),
     ForeignKeyConstraint(
         ["app_id", "profile_id"], ["profiles.app_id", "profiles.profile_id"], ondelete="CASCADE"
     ),

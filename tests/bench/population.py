@@ -125,7 +125,7 @@ async def postpone_counts(conn: asyncpg.Connection, app_id: str) -> None:
 
 
 async def fill(url: str, population: Population, say: Callable[[str], None]) -> None:
-    """Store the population: the old app, ANALYZE, then the young app, VACUUM.
+    """Store the population: the old app, ANALYZE, then the young app.
 
     Autovacuum is off for the measured tables, so that nothing analyzes the young app later.
     """
@@ -138,9 +138,6 @@ async def fill(url: str, population: Population, say: Callable[[str], None]) -> 
         for table in _MEASURED_TABLES:
             await conn.execute(f"VACUUM ANALYZE {table}")
         await fill_app(conn, YOUNG_APP, population.half, population.size, say)
-        for table in _MEASURED_TABLES:
-            # As autovacuum does after so many new rows; it tells the planner nothing of the app.
-            await conn.execute(f"VACUUM {table}")
         say("copying the rows for the naive service")
         await conn.execute(_MAKE_NAIVE_TABLES)
         for table in ("profiles", "profile_identifiers"):

@@ -161,9 +161,8 @@ def _wrk_version() -> str:
 def _method(result: Result) -> str:
     return f"""- {result.profiles:,} profiles with 8 attributes, a user ID, an e-mail, a device ID
   and 1 or 2 analytics visitor IDs, each in 3 of 10 audiences. Half are in the old app; after
-  them ANALYZE ran; then the young app got the other half, and VACUUM ran (without ANALYZE).
-  Autovacuum is off for the measured tables (`autovacuum_enabled = false`), so that nothing analyzes
-  the young app during the run.
+  them ANALYZE ran; then the young app got the other half. Autovacuum is off for the measured tables
+  (`autovacuum_enabled = false`), so that nothing analyzes the young app during the run.
   PostgreSQL is the service's own with its usual settings: every commit is durable.
 - **a bare**: an aiohttp handler on uvloop that answers a constant. **b naive**: aiohttp,
   uvloop, an asyncpg pool of 10; one indexed SELECT for a check, one single-statement UPDATE for

@@ -1,6 +1,7 @@
 """How much memory the embedded PostgreSQL takes for pages of its tables."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,11 @@ def test_an_eighth_of_the_machine_within_limits(
         ("4:memory:/docker/1234", {"memory/memory.limit_in_bytes": 3}, "384MB"),
         ("4:cpuset,memory:/", {"memory/memory.limit_in_bytes": 2**33}, "2048MB"),
         ("4:cpu:/x", {"memory/memory.limit_in_bytes": 1}, "2048MB"),
+        # A group with an odd name, or of outside; a limit of nothing.
+        ("0::/caf\udce9 \x0b\u2028:x", {"caf\udce9 \x0b\u2028:x/memory.max": 4}, "512MB"),
+        ("0::/../other", {"memory.max": "max"}, "2048MB"),
+        ("0::/a", {"a/memory.max": 0}, "128MB"),
+        ("nothing like it", {}, "2048MB"),
     ],
 )
 def test_what_a_container_may_use_counts(
@@ -63,10 +69,30 @@ def test_what_a_container_may_use_counts(
 ) -> None:
     assert gigabytes["all"] == 64
     (tmp_path / "proc/self").mkdir(parents=True)
-    (tmp_path / "proc/self/cgroup").write_text(groups + "\n")
+    (tmp_path / "proc/self/cgroup").write_bytes(os.fsencode(groups + "\n"))
     for name, limit in limits.items():
         file = tmp_path / "sys/fs/cgroup" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         content = limit if isinstance(limit, str) else limit * 1024 * MEGABYTE
         file.write_text(f"{content}\n")
     assert memory.shared_buffers(tmp_path) == expected
+
+
+def test_less_where_the_system_does_not_promise_that_much(
+    gigabytes: dict[str, float], tmp_path: Path
+) -> None:
+    assert gigabytes["all"] == 64
+    allowed = resource.getrlimit(resource.RLIMIT_AS)
+    (taken,) = [
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmSize:")
+    ]
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (taken + 1000 * MEGABYTE, allowed[1]))
+        found = memory.shared_buffers(tmp_path)
+        resource.setrlimit(resource.RLIMIT_AS, (taken, allowed[1]))
+        least = memory.shared_buffers(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, allowed)
+    assert (found, least) == ("512MB", "128MB")
