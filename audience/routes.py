@@ -17,7 +17,6 @@ from audience.audiences.insight import handlers as insight
 from audience.audiences.upkeep.jobs import JOBS as AUDIENCE_JOBS
 from audience.permissions import PERMISSIONS
 from audience.profile_changes import handlers as profile_changes
-from audience.profile_changes import operations as profile_changes_operations
 from audience.profile_changes.analytics_facts import handlers as analytics_facts
 from audience.profile_changes.analytics_facts import operations as analytics_facts_operations
 from audience.profile_changes.curation import handlers as curation
@@ -28,6 +27,7 @@ from audience.profile_changes.imports import jobs as imports_jobs
 from audience.profile_changes.type_conversions import handlers as type_conversions
 from audience.profile_changes.type_conversions import jobs as type_conversions_jobs
 from audience.profiles import handlers as profiles
+from audience.profiles import operations as profile_operations
 from audience.profiles.attribute_statistics import jobs as attribute_statistics
 from audience.profiles.authorized import handlers as profile_reads
 from audience.profiles.export import handlers as export
@@ -135,7 +135,7 @@ JOBS: tuple[Job, ...] = (
 
 #: Remove the many rows of a deleted app, in this order.
 ERASERS: tuple[deletion.Eraser, ...] = (
-    profile_changes_operations.erase_some_profiles,
+    profile_operations.erase_some_profiles,
     analytics_facts_operations.erase_some_counted_events,
     imports_apply.erase_some_import_rows,
 )

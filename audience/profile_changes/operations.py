@@ -9,7 +9,6 @@ from datetime import datetime
 from operator import itemgetter
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audience.attributes import storage as attribute_storage
 from audience.audiences.memberships.decide import Differences, decide_all
@@ -24,6 +23,7 @@ from audience.profile_changes.admission import admit
 from audience.profile_changes.decide import AttributeTypes, modify_attributes
 from audience.profile_changes.items import Item, Skip
 from audience.profile_changes.loaded_app import LoadedApp
+from audience.profile_changes.plain_writes.operations import save_plain
 from audience.profile_changes.save import save_changes
 from audience.profile_changes.visitor_consents import (
     VisitorConsents,
@@ -38,10 +38,8 @@ from audience.profiles.identifiers import Identifier
 from audience.profiles.profile_set import ProfileSet
 from audience.profiles.touches.storage import touch_profiles
 from audience.server.clock import new_id
-from audience.server.database import raw
 from audience.server.session_locks.writer import Conflicts, NeedsToBeAlone
 
-_ERASED_AT_ONCE = 1000
 #: Of an `Entry`.
 _NAME = itemgetter(1)
 
@@ -81,13 +79,37 @@ async def write_batch(
 ) -> list[WriteResult]:
     """Apply the requests in order; per request its skipped entries, or why it was refused whole.
 
-    The caller holds the locks of all apps (`storage.lock_apps`) and no transaction is open: reading
-    needs none, and everything is saved in one. now is asked after the locks are held, so that write
-    times follow the order of writing. Errors of the database are the caller's: nothing is applied.
+    The caller holds the locks of all apps (`storage.lock_apps`) and no transaction is open: plain
+    writes are saved first (`plain_writes/`), then all others at once; reading needs none. now is
+    asked after the locks are held, so that write times follow the order of writing. Errors of the
+    database are the caller's: nothing is applied but plain writes, which may be repeated.
     is_shared: the locks are shared with others who do as this does.
     Errors then: NeedsToBeAlone, nothing is applied, when more than attributes of existing profiles
     would change, or another one has changed one of these meanwhile.
     """
+    saved = await save_plain(conn, requests, now())
+    if not saved:
+        return await _write_loaded(conn, requests, now, counts, is_shared=is_shared)
+    counts.is_one_statement = True
+    results: list[WriteResult] = [[*request.items.skipped] for request in requests]
+    left = [place for place in range(len(requests)) if place not in saved]
+    if left:
+        others = [requests[place] for place in left]
+        found = await _write_loaded(conn, others, now, counts, is_shared=is_shared)
+        for place, result in zip(left, found, strict=True):
+            results[place] = result
+    return results
+
+
+async def _write_loaded(
+    conn: asyncpg.Connection,
+    requests: Sequence[WriteRequest],
+    now: Callable[[], datetime],
+    counts: Counts,
+    *,
+    is_shared: bool,
+) -> list[WriteResult]:
+    """As `write_batch`, for requests that depend on what is stored: find, decide, save."""
     changes = await _load(conn, requests)
     moment = now()
     results = [_apply(request, changes, moment) for request in requests]
@@ -269,13 +291,3 @@ def _by_app(request: WriteRequest) -> dict[str, Sequence[Item]]:
     for item in items:
         groups.setdefault(item.app_id, []).append(item)
     return {**groups}
-
-
-async def erase_some_profiles(conn: AsyncConnection, app_id: str) -> bool:
-    """Remove up to a thousand profiles of a deleted app with all that is theirs; False: none left.
-
-    A step of `apps/deletion.py`; safe to run twice.
-    """
-    raw_conn = await raw(conn)
-    await profile_storage.lock_apps(raw_conn, [app_id])
-    return await profile_storage.delete_some_profiles(raw_conn, app_id, _ERASED_AT_ONCE)

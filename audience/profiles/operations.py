@@ -1,4 +1,4 @@
-"""Authorized reads of profiles."""
+"""Authorized reads of profiles, and the end of all profiles of an app."""
 
 from typing import Any
 
@@ -10,6 +10,8 @@ from audience.profiles import storage
 from audience.profiles.identifiers import ANALYTICS_VISITOR_ID, parse_identifier
 from audience.profiles.profile import profile_document
 from audience.server.database import raw
+
+_ERASED_AT_ONCE = 1000
 
 
 async def find_profile_documents(
@@ -29,3 +31,13 @@ async def find_profile_documents(
     found = await storage.find_profiles(await raw(conn), app_id, [identifier])
     found.sort(key=lambda profile: profile.updated_at, reverse=True)
     return [profile_document(app_id, profile) for profile in found]
+
+
+async def erase_some_profiles(conn: AsyncConnection, app_id: str) -> bool:
+    """Remove up to a thousand profiles of a deleted app with all that is theirs; False: none left.
+
+    A step of `apps/deletion.py`; safe to run twice.
+    """
+    raw_conn = await raw(conn)
+    await storage.lock_apps(raw_conn, [app_id])
+    return await storage.delete_some_profiles(raw_conn, app_id, _ERASED_AT_ONCE)

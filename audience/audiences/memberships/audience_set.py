@@ -103,6 +103,12 @@ class AudienceSet:
         """Whether a change of these attributes alone may change the answer of a static rule."""
         return not self.static.attribute_names.isdisjoint(attribute_names)
 
+    def look_at(self, attribute_names: Collection[str]) -> bool:
+        """Whether a change of these attributes alone may change any answer."""
+        return self.is_static_affected_by(attribute_names) or bool(
+            self.affected_by(attribute_names)
+        )
+
     def affected_by(self, attribute_names: Iterable[str]) -> tuple[CompiledAudience, ...]:
         """The dynamic audiences whose answer may differ after a change of these alone."""
         bits = self._always
