@@ -87,7 +87,7 @@ async def write_batch(
     Errors then: NeedsToBeAlone, nothing is applied, when more than attributes of existing profiles
     would change, or another one has changed one of these meanwhile.
     """
-    saved = await save_plain(conn, requests, now())
+    saved = await save_plain(conn, requests, now(), is_shared=is_shared)
     if not saved:
         return await _write_loaded(conn, requests, now, counts, is_shared=is_shared)
     counts.is_one_statement = True

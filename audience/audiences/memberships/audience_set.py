@@ -51,7 +51,8 @@ class AudienceSet:
 
     revision, timezone: what it was compiled from. static: rules that depend on the profile alone,
     evaluated at once; static_ids are theirs in the order of the bits. dynamic: the others, each
-    after those it asks about. may_change_by_time: some membership can.
+    after those it asks about. may_change_by_time: some membership can. asks_attributes_only: every
+    answer depends on attributes alone, at any time.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class AudienceSet:
         self.durations = tuple(
             audience for audience in self.dynamic if audience.duration is not None
         )
+        self.asks_attributes_only = not self.dynamic and self.static.asks_attributes_only
         self._always = 0
         self._by_attribute: dict[str, int] = {}
         self._selections: dict[int, tuple[CompiledAudience, ...]] = {}

@@ -78,7 +78,10 @@ def _is_short(key: Any) -> bool:
 
 
 class StaticRules:
-    """Static definitions of an app; the one at position n is bit n of an answer."""
+    """Static definitions of an app; the one at position n is bit n of an answer.
+
+    asks_attributes_only: no answer depends on anything else of a profile.
+    """
 
     def __init__(self, definitions: Sequence[Definition], compile_pattern: CompilePattern) -> None:
         """definitions: each of them `is_static`."""
@@ -93,6 +96,7 @@ class StaticRules:
             (source.attribute, source.bits_of) for source in sources if source.attribute is not None
         ]
         self._others = [source for source in sources if source.attribute is None]
+        self.asks_attributes_only = not self._others
 
     def matches(self, profile: Profile, context: Context) -> int:
         """The definitions that the profile matches, as bits."""

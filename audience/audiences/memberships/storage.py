@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+import orjson
 
 from audience.audiences.memberships.decide import Before, Differences
 from audience.profiles.profile_set import ProfileSet
@@ -63,47 +64,67 @@ WHERE m.app_id = $1 AND m.profile_id = ANY($2)
 """
 
 
-def _saving(first: int) -> str:
-    """The beginning of a statement that stores differences; 12 parameters from `first` on."""
-    (app, audience, profile, matched, since, gone_app, gone_audience, gone_profile) = (
-        f"${first + position}" for position in range(8)
-    )
-    due_app, due_profile, due_at, undue = (f"${first + position}" for position in range(8, 12))
-    return f"""
-WITH kept AS (
-    INSERT INTO audience_members (app_id, audience_id, profile_id, member_since, matched_at)
-    SELECT app_id, audience_id, profile_id, member_since, matched_at
-    FROM unnest({app}::uuid[], {audience}::uuid[], {profile}::uuid[], {matched}::timestamptz[],
-        {since}::timestamptz[]) AS member(app_id, audience_id, profile_id, matched_at, member_since)
+# Documents, because an array for each column costs the process three times as much. Rows are looked
+# up by their keys whatever the planner believes (LATERAL with LIMIT 1, see `profiles/touches/`).
+_MEMBERS_PART = """WITH kept AS (
+    INSERT INTO audience_members (app_id, audience_id, profile_id, matched_at, member_since)
+    SELECT (row ->> 0)::uuid, (row ->> 1)::uuid, (row ->> 2)::uuid, (row ->> 3)::timestamptz,
+        (row ->> 4)::timestamptz
+    FROM jsonb_array_elements({kept}::jsonb) AS member(row)
     ON CONFLICT (app_id, audience_id, profile_id) DO UPDATE SET matched_at = excluded.matched_at
 ), ended AS (
     DELETE FROM audience_members m
-    USING unnest({gone_app}::uuid[], {gone_audience}::uuid[], {gone_profile}::uuid[])
-        AS gone(app_id, audience_id, profile_id)
-    WHERE m.app_id = gone.app_id AND m.audience_id = gone.audience_id
-        AND m.profile_id = gone.profile_id
-), due AS (
+    USING jsonb_array_elements({ended}::jsonb) AS gone(row)
+    CROSS JOIN LATERAL (
+        SELECT q.ctid AS place FROM audience_members q
+        WHERE q.app_id = (gone.row ->> 0)::uuid AND q.audience_id = (gone.row ->> 1)::uuid
+            AND q.profile_id = (gone.row ->> 2)::uuid
+        LIMIT 1
+    ) stored
+    WHERE m.ctid = stored.place
+)"""
+_DUE_PART = """, due AS (
     INSERT INTO profile_reevaluations (app_id, profile_id, changes_at)
-    SELECT app_id, profile_id, changes_at
-    FROM unnest({due_app}::uuid[], {due_profile}::uuid[], {due_at}::timestamptz[])
-        AS new(app_id, profile_id, changes_at)
-    WHERE changes_at IS NOT NULL
+    SELECT (row ->> 0)::uuid, (row ->> 1)::uuid, (row ->> 2)::timestamptz
+    FROM jsonb_array_elements({due}::jsonb) AS new(row)
+    WHERE row ->> 2 IS NOT NULL
     ON CONFLICT (app_id, profile_id) DO UPDATE SET changes_at = excluded.changes_at
 ), undue AS (
     DELETE FROM profile_reevaluations r
-    USING unnest({due_app}::uuid[], {due_profile}::uuid[], {undue}::boolean[])
-        AS gone(app_id, profile_id, is_gone)
-    WHERE gone.is_gone AND r.app_id = gone.app_id AND r.profile_id = gone.profile_id
-)
-"""  # noqa: S608 - numbers of parameters
+    USING jsonb_array_elements({due}::jsonb) AS gone(row)
+    CROSS JOIN LATERAL (
+        SELECT q.ctid AS place FROM profile_reevaluations q
+        WHERE q.app_id = (gone.row ->> 0)::uuid AND q.profile_id = (gone.row ->> 1)::uuid
+        LIMIT 1
+    ) stored
+    WHERE gone.row ->> 2 IS NULL AND r.ctid = stored.place
+)"""
 
 
-SAVE_MEMBERSHIPS = _saving(1) + "SELECT"
-TOUCH_AND_SAVE_MEMBERSHIPS = _saving(TOUCH_PARAMETERS + 1) + TOUCH_PROFILES
+def _saving(first: int, *, has_due: bool) -> str:
+    """The beginning of a statement that stores differences, with parameters from `first` on.
+
+    They are two documents, and one more with has_due: most apps have nothing that time changes, and
+    parts that do nothing have their price.
+    """
+    names = {f"{{{name}}}": f"${first + n}" for n, name in enumerate(("kept", "ended", "due"))}
+    text = _MEMBERS_PART + (_DUE_PART if has_due else "")
+    for name, parameter in names.items():
+        text = text.replace(name, parameter)
+    return text
+
+
+#: By whether anything that time changes is to be stored.
+SAVE_MEMBERSHIPS = {has_due: f"{_saving(1, has_due=has_due)} SELECT" for has_due in (False, True)}
+TOUCH_AND_SAVE_MEMBERSHIPS = {
+    has_due: f"{_saving(TOUCH_PARAMETERS + 1, has_due=has_due)} {TOUCH_PROFILES}"
+    for has_due in (False, True)
+}
 # The rows first, as those who only touch them do: the parts that nobody reads come last.
-TOUCH_UNCHANGED_AND_SAVE_MEMBERSHIPS = (
-    f"{_saving(TOUCH_PARAMETERS + 1)}, {TOUCHED_PART} {REFUSE_CHANGED}"
-)
+TOUCH_UNCHANGED_AND_SAVE_MEMBERSHIPS = {
+    has_due: f"{_saving(TOUCH_PARAMETERS + 1, has_due=has_due)}, {TOUCHED_PART} {REFUSE_CHANGED}"
+    for has_due in (False, True)
+}
 
 
 async def list_rules(conn: asyncpg.Connection, app_id: str) -> list[asyncpg.Record]:
@@ -173,7 +194,8 @@ async def save_memberships(
     The profiles must be stored already.  On repeat: the same state, member_since stays.
     """
     if any(differences.values()):
-        await conn.execute(SAVE_MEMBERSHIPS, *_columns(differences, now))
+        documents = _documents(differences, now)
+        await conn.execute(SAVE_MEMBERSHIPS[len(documents) > _WITHOUT_DUE], *documents)
 
 
 async def touch_profiles_and_save(
@@ -187,21 +209,27 @@ async def touch_profiles_and_save(
     if not any(differences.values()):
         await touch_profiles(conn, sets, versions)
         return
-    statement = (
+    documents = _documents(differences, now)
+    statements = (
         TOUCH_AND_SAVE_MEMBERSHIPS if versions is None else TOUCH_UNCHANGED_AND_SAVE_MEMBERSHIPS
     )
-    await conn.execute(statement, *touch_parameters(sets, versions), *_columns(differences, now))
+    statement = statements[len(documents) > _WITHOUT_DUE]
+    await conn.execute(statement, *touch_parameters(sets, versions), *documents)
 
 
-def _columns(differences: Mapping[str, Differences], now: datetime) -> list[Any]:
-    """The parameters of `_saving`, in its order."""
-    kept = [(app_id, *row) for app_id, found in differences.items() for row in found.kept]
+_WITHOUT_DUE = 2
+
+
+def _documents(differences: Mapping[str, Differences], now: datetime) -> list[str]:
+    """The parameters of `_saving`, in its order; the last one only when there is something due."""
+    kept = [
+        (app_id, audience_id, profile_id, matched_at, since or now)
+        for app_id, found in differences.items()
+        for audience_id, profile_id, matched_at, since in found.kept
+    ]
     ended = [(app_id, *row) for app_id, found in differences.items() for row in found.ended]
     due = [(app_id, *row) for app_id, found in differences.items() for row in found.due]
-    return [
-        *([row[column] for row in kept] for column in range(4)),
-        [row[4] or now for row in kept],
-        *([row[column] for row in ended] for column in range(3)),
-        *([row[column] for row in due] for column in range(3)),
-        [row[2] is None for row in due],
-    ]
+    documents: list[list[tuple[Any, ...]]] = [kept, ended]
+    if due:
+        documents.append(due)
+    return [orjson.dumps(rows).decode() for rows in documents]

@@ -1,7 +1,7 @@
 """Saving the plain writes of a batch before the others, where that is worth a statement."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
@@ -9,12 +9,21 @@ import asyncpg
 
 from audience.audiences.memberships.audience_set import AudienceSet
 from audience.audiences.memberships.cache import known_audiences
+from audience.audiences.memberships.decide import Before, Differences, decide_all
+from audience.audiences.memberships.storage import touch_profiles_and_save
 from audience.profile_changes import known_apps
 from audience.profile_changes.loaded_app import KnownApp
-from audience.profile_changes.plain_writes.rows import PlainWrite, plain_write
-from audience.profile_changes.plain_writes.storage import save_plain_writes
+from audience.profile_changes.plain_writes.rows import changed_profile, plain_write
+from audience.profile_changes.plain_writes.storage import (
+    PlainBatch,
+    read_found_profiles,
+    save_plain_writes,
+)
 from audience.profile_changes.write_request import WriteRequest
 from audience.profiles.profile import microseconds
+from audience.profiles.profile_set import ProfileSet
+from audience.server.clock import new_id
+from audience.server.session_locks.writer import Conflicts
 
 #: Writes of a batch that must be expected to be saved so: the others cost a statement more.
 _WORTH = 0.4
@@ -26,18 +35,18 @@ _TRIED_EVERY = 32
 
 @dataclass(slots=True)
 class _Experience:
-    """What part of the plain writes was saved lately; batches since the last try."""
+    """What part of the plain writes was saved lately; batches that were not tried."""
 
     part: float = 1.0
     untried: int = 0
 
     def is_worth(self, plain: int, requests: int) -> bool:
         """Whether enough of so many requests will be saved when so many are plain."""
-        if not plain:
+        if plain < requests * _WORTH:
             return False
         if plain * self.part < requests * _WORTH:
             self.untried += 1
-            return plain >= requests * _WORTH and self.untried % _TRIED_EVERY == 0
+            return self.untried % _TRIED_EVERY == 0
         return True
 
     def note(self, saved: int, plain: int) -> None:
@@ -45,21 +54,47 @@ class _Experience:
         self.part += _NEWEST * (saved / plain - self.part)
 
 
+#: By connection, as what is known of apps.
 _experiences: WeakKeyDictionary[object, _Experience] = WeakKeyDictionary()
 _NOBODY: frozenset[int] = frozenset()
 
 
+@dataclass(slots=True)
+class _Sorted:
+    """Plain writes of which audiences need not know, and those of which they must."""
+
+    unwatched: PlainBatch = field(default_factory=PlainBatch)
+    watched: PlainBatch = field(default_factory=PlainBatch)
+    audiences: dict[str, AudienceSet] = field(default_factory=dict)
+    count: int = 0
+
+
 async def save_plain(
-    conn: asyncpg.Connection, requests: Sequence[WriteRequest], now: datetime
+    conn: asyncpg.Connection, requests: Sequence[WriteRequest], now: datetime, *, is_shared: bool
 ) -> set[int] | frozenset[int]:
-    """Save the requests that need nothing to be read; the places of those that are done with.
+    """Save the requests that depend on little of what is stored; the places of those done with.
 
     They are done before the others of the batch. Nobody can tell: none of them was answered when
-    the others came. Needs the locks, which may be shared: each row is changed as it is then.
+    the others came. Needs the locks; is_shared: with others who do as this does.
+    Errors: Conflicts when another one has changed a profile meanwhile; some may be saved by then,
+    and the same batch again is right.
     """
+    found = _sort(conn, requests, microseconds(now))
+    experience = _experiences.get(conn) or _experiences.setdefault(conn, _Experience())
+    if not found.count or not experience.is_worth(found.count, len(requests)):
+        return _NOBODY
+    saved: set[int] = set()
+    if found.unwatched.writes:
+        saved |= await save_plain_writes(conn, found.unwatched, now)
+    if found.watched.writes:
+        saved |= await _save_watched(conn, found, now, is_shared=is_shared)
+    experience.note(len(saved), found.count)
+    return saved
+
+
+def _sort(conn: asyncpg.Connection, requests: Sequence[WriteRequest], written: int) -> _Sorted:
     apps: dict[str, tuple[KnownApp, AudienceSet | None] | None] = {}
-    writes: dict[str, list[PlainWrite]] = {}
-    written, count = microseconds(now), 0
+    found = _Sorted()
     for place, request in enumerate(requests):
         if len(request.app_ids) != 1:
             continue
@@ -67,39 +102,69 @@ async def save_plain(
         if app_id not in apps:
             apps[app_id] = _recall(conn, app_id)
         app = apps[app_id]
-        write = None if app is None else plain_write(place, request, *app, written)
-        if write is not None:
-            writes.setdefault(app_id, []).append(write)
-            count += 1
-    experience = _experiences.get(conn) or _experiences.setdefault(conn, _Experience())
-    if not experience.is_worth(count, len(requests)):
-        return _NOBODY
-    known = {app_id: app[0] for app_id, app in apps.items() if app is not None}
-    saved = await save_plain_writes(
-        conn,
-        writes,
-        {app_id: known[app_id].version for app_id in writes},
-        now,
-        has_erased=any(known[app_id].has_erased for app_id in writes),
-    )
-    experience.note(len(saved), count)
-    return saved
+        if app is None:
+            continue
+        known, audiences = app
+        write = plain_write(place, request, known, written)
+        if write is None:
+            continue
+        if audiences is None or not audiences.look_at(write.attributes):
+            found.unwatched.add(app_id, known, write)
+        elif audiences.asks_attributes_only:
+            found.watched.add(app_id, known, write)
+            found.audiences[app_id] = audiences
+        else:
+            continue
+        found.count += 1
+    return found
 
 
 def _recall(conn: asyncpg.Connection, app_id: str) -> tuple[KnownApp, AudienceSet | None] | None:
     """What the process remembers of an app; None unless it remembers all of it."""
     known = known_apps.recall(conn, app_id, _NO_NAMES)
-    if known is None:
-        return None
-    if known.audiences_revision is None:
-        return known, None
+    if known is None or known.audiences_revision is None:
+        return None if known is None else (known, None)
     audiences = known_audiences(app_id)
-    if audiences is None or (audiences.revision, audiences.timezone) != (
-        known.audiences_revision,
-        known.timezone,
-    ):
-        return None
-    return known, audiences
+    is_same = audiences is not None and (
+        (audiences.revision, audiences.timezone) == (known.audiences_revision, known.timezone)
+    )
+    return (known, audiences) if is_same else None
 
 
 _NO_NAMES: frozenset[str] = frozenset()
+
+
+async def _save_watched(
+    conn: asyncpg.Connection, plain: _Sorted, now: datetime, *, is_shared: bool
+) -> set[int]:
+    """Save the writes for whose attributes audiences ask, with the memberships that follow."""
+    found = await read_found_profiles(conn, plain.watched)
+    saved: set[int] = set()
+    sets: dict[str, ProfileSet] = {}
+    differences: dict[str, Differences] = {}
+    versions: dict[str, dict[str, str]] = {}
+    for app_id, writes in plain.watched.writes.items():
+        profiles, before = ProfileSet(new_profile_id=new_id), {}
+        for write in writes:
+            stored = found.get(write.place)
+            # The second write to a profile must find what the first one has left.
+            if stored is None or stored.profile_id in before:
+                continue
+            profile = changed_profile(stored, write, now)
+            profiles.profiles[profile.profile_id] = profile
+            profiles.touch(profile, now)
+            memberships = dict.fromkeys(stored.audience_ids or ())
+            before[profile.profile_id] = Before(now, memberships, attributes=stored.attributes)
+            versions.setdefault(app_id, {})[profile.profile_id] = stored.version
+            saved.add(write.place)
+        if before:
+            sets[app_id] = profiles
+            differences[app_id] = decide_all(plain.audiences[app_id], profiles, before, now)
+    if saved:
+        try:
+            await touch_profiles_and_save(
+                conn, sets, differences, now, versions=versions if is_shared else None
+            )
+        except asyncpg.SerializationError as error:
+            raise Conflicts from error
+    return saved

@@ -1,17 +1,17 @@
-"""Which writes are plain: what they do is the same whatever the profile holds.
+"""Which writes are plain: what they make of a profile is the same whatever it holds.
 
-A plain write sets attributes of a known type, by identifiers that nothing blocks, and no audience
-asks for these attributes. If one profile holds all of the identifiers and has all of the attributes
-already, nothing is left to decide but what is said here. That "if" is the database's to answer
-(`storage.py`); what it answers no to goes the usual way, which says the same of the others.
+A plain write sets attributes of a known type, by identifiers that nothing blocks. If one profile
+holds all of the identifiers and has all of the attributes already, nothing is left to decide of it
+but what is said here. That "if" is the database's to answer (`storage.py`); what it answers no to
+goes the usual way, which says the same of the others.
 
 Pure: standard library only.
 """
 
+from datetime import datetime
 from typing import NamedTuple
 
 from audience.attributes.value_types import AttributeValue
-from audience.audiences.memberships.audience_set import AudienceSet
 from audience.profile_changes.items import Entry
 from audience.profile_changes.loaded_app import KnownApp
 from audience.profile_changes.write_request import WriteRequest
@@ -23,6 +23,7 @@ from audience.profiles.identifiers import (
     USER_ID,
     Identifier,
 )
+from audience.profiles.profile import Profile
 
 
 class PlainWrite(NamedTuple):
@@ -49,12 +50,11 @@ def plain_write(
     place: int,
     request: WriteRequest,
     known: KnownApp,
-    audiences: AudienceSet | None,
     written: int,
 ) -> PlainWrite | None:
     """The request as a plain write, or None when it is none.
 
-    known, audiences: of the request's one app. written: when, in microseconds since 1970.
+    known: the request's one app. written: when, in microseconds since 1970.
     """
     items = request.items.items
     if len(items) != 1 or (request.is_strict and request.items.skipped):
@@ -65,7 +65,7 @@ def plain_write(
     if item.form is not None or item.may_be_blocked:
         return None
     attributes = _values(item.entries, known)
-    if attributes is None or (audiences is not None and audiences.look_at(attributes)):
+    if attributes is None:
         return None
     named = dict(item.identifiers).get
     strongest: Identifier = item.identifiers[0]
@@ -100,3 +100,33 @@ def _values(entries: tuple[Entry, ...], known: KnownApp) -> dict[str, AttributeV
             return None
         found[name] = outcome
     return found
+
+
+class FoundProfile(NamedTuple):
+    """What of a profile a plain write changes, as stored; with the version of its row.
+
+    audience_ids: the audiences it is in, None for none.
+    """
+
+    profile_id: str
+    version: str
+    email_as_given: str | None
+    analytics_visitor_id: str | None
+    attributes: dict[str, AttributeValue]
+    written_at: dict[str, int]
+    audience_ids: list[str] | None
+
+
+def changed_profile(found: FoundProfile, write: PlainWrite, now: datetime) -> Profile:
+    """What the write makes of the profile; of what it does not change only the id is there."""
+    visitor_id = write.analytics_visitor_id
+    return Profile(
+        found.profile_id,
+        now,
+        now,
+        email_as_given=write.email_as_given or found.email_as_given,
+        analytics_visitor_id=visitor_id or found.analytics_visitor_id,
+        analytics_visitor_seen_at=now if visitor_id else None,
+        attributes={**found.attributes, **write.attributes},
+        attribute_written_at={**found.written_at, **write.written_at},
+    )

@@ -1,36 +1,29 @@
-"""SQL of plain writes: find, check and save in one statement, for all apps of a batch."""
+"""SQL of plain writes: find, check and save in one statement, for all apps of a batch.
 
-from collections.abc import Mapping, Sequence
+Where audiences ask for the attributes, find and check in one; then the process decides about the
+memberships and saves all as it saves other writes.
+"""
+
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
+from operator import itemgetter
 
 import asyncpg
 import orjson
 
-from audience.profile_changes.plain_writes.rows import PlainWrite
+from audience.profile_changes.loaded_app import KnownApp
+from audience.profile_changes.plain_writes.rows import FoundProfile, PlainWrite
 from audience.server.array_parameters.storage import text_array
 
 #: Attributes that take more bytes go the usual way, which knows how large they may get. Compressed
 #: ones are 255 times as large at most, so these are below MAX_ATTRIBUTES_BYTES.
 MOST_BYTES = 4000
 
-# [app_id, version of the app's row, writes], a write as `PlainWrite` with the names as an array.
-# The app's row is as it was when the process read it, or nothing of the app is saved. Rows are
-# updated in the order of profiles, as by everybody, so that two that share the lock never wait for
-# each other in a circle. Of two writes to a profile the first is saved, the other one is not: a
-# row is updated once. LATERAL with LIMIT 1 and by place: as `profiles/touches/storage.py` has it.
-_SAVING = f"""
-WITH saved AS (
-    UPDATE profiles p SET updated_at = $2::timestamptz,
-        email_as_given = coalesce(found.write ->> 7, p.email_as_given),
-        analytics_visitor_id = coalesce(found.write ->> 6, p.analytics_visitor_id),
-        analytics_visitor_seen_at =
-            CASE WHEN found.write ->> 6 IS NULL THEN p.analytics_visitor_seen_at ELSE $2 END,
-        attributes = p.attributes || (found.write -> 8),
-        attribute_written_at = p.attribute_written_at || (found.write -> 9)
-    FROM (
-        SELECT given.write, stored.place
-        FROM jsonb_array_elements($1::jsonb) AS batch(part)
+# $1: [app_id, version of the app's row, writes], a write as `PlainWrite`, then names as an array.
+# The app's row is as it was when the process read it, or nothing of the app is found. LATERAL with
+# LIMIT 1 makes the planner look each key up, as in `profiles/touches/storage.py`.
+_FINDING = """jsonb_array_elements($1::jsonb) AS batch(part)
         CROSS JOIN LATERAL (
             SELECT a.app_id, a.erasure_key FROM apps a
             WHERE a.app_id = (batch.part ->> 0)::uuid AND a.xmin = (batch.part ->> 1)::xid
@@ -42,29 +35,17 @@ WITH saved AS (
             WHERE i.app_id = app.app_id AND i.identifier_name = given.write ->> 1
                 AND i.identifier_value = given.write ->> 2
             LIMIT 1
-        ) held
-        CROSS JOIN LATERAL (
-            SELECT q.ctid AS place FROM profiles q
-            WHERE q.app_id = app.app_id AND q.profile_id = held.profile_id
-            LIMIT 1
-        ) stored
-        {{unless}}
-        ORDER BY app.app_id, held.profile_id, (given.write ->> 0)::integer
-    ) found
-    WHERE p.ctid = found.place
-        AND (found.write ->> 3 IS NULL OR p.user_id = found.write ->> 3)
-        AND (found.write ->> 4 IS NULL OR p.email = found.write ->> 4)
-        AND (found.write ->> 5 IS NULL OR found.write ->> 5 = ANY(p.device_ids))
-        AND (found.write ->> 6 IS NULL OR found.write ->> 6 = ANY(p.analytics_visitor_ids))
-        AND p.attributes ?& (found.write ->> 10)::text[]
-        AND pg_column_size(p.attributes) <= {MOST_BYTES}
-    RETURNING (found.write ->> 0)::integer AS place
-)
-SELECT array_agg(place) FROM saved
-"""  # noqa: S608 - all parts are constants
+        ) held"""
+
+_ALLOWING = f"""(given.write ->> 3 IS NULL OR p.user_id = given.write ->> 3)
+        AND (given.write ->> 4 IS NULL OR p.email = given.write ->> 4)
+        AND (given.write ->> 5 IS NULL OR given.write ->> 5 = ANY(p.device_ids))
+        AND (given.write ->> 6 IS NULL OR given.write ->> 6 = ANY(p.analytics_visitor_ids))
+        AND p.attributes ?& (given.write ->> 10)::text[]
+        AND pg_column_size(p.attributes) <= {MOST_BYTES}"""
 
 # A write that names anybody erased is decided the usual way (`erasure/memory.py`).
-_UNLESS_ERASED = """WHERE NOT EXISTS (
+_UNLESS_ERASED = """NOT EXISTS (
             SELECT FROM (
                 VALUES ('user_id', 3), ('email', 4), ('device_id', 5), ('analytics_visitor_id', 6)
             ) AS named(identifier_name, position)
@@ -77,32 +58,112 @@ _UNLESS_ERASED = """WHERE NOT EXISTS (
             ) erased
         )"""
 
+# Rows are updated in the order of profiles, as by everybody, so that two that share the lock never
+# wait for each other in a circle. Of two writes to a profile the first is saved, the other one is
+# not: a row is updated once. A row that another one changes meanwhile is left out, too.
+_SAVING = f"""
+WITH saved AS (
+    UPDATE profiles p SET updated_at = $2::timestamptz,
+        email_as_given = coalesce(given.write ->> 7, p.email_as_given),
+        analytics_visitor_id = coalesce(given.write ->> 6, p.analytics_visitor_id),
+        analytics_visitor_seen_at =
+            CASE WHEN given.write ->> 6 IS NULL THEN p.analytics_visitor_seen_at ELSE $2 END,
+        attributes = p.attributes || (given.write -> 8),
+        attribute_written_at = p.attribute_written_at || (given.write -> 9)
+    FROM (
+        SELECT given.write, stored.place FROM {_FINDING}
+        CROSS JOIN LATERAL (
+            SELECT q.ctid AS place FROM profiles q
+            WHERE q.app_id = app.app_id AND q.profile_id = held.profile_id
+            LIMIT 1
+        ) stored
+        WHERE {{unless}}
+        ORDER BY app.app_id, held.profile_id, (given.write ->> 0)::integer
+    ) given
+    WHERE p.ctid = given.place AND {_ALLOWING}
+    RETURNING (given.write ->> 0)::integer AS place
+)
+SELECT array_agg(place) FROM saved
+"""  # noqa: S608 - all parts are constants
+
+# [place, what `FoundProfile` has]
+_READING = f"""
+SELECT json_agg(json_build_array((given.write ->> 0)::integer, p.profile_id, p.version,
+    p.email_as_given, p.analytics_visitor_id, p.attributes, p.attribute_written_at, (
+        SELECT array_agg(m.audience_id::text) FROM audience_members m
+        WHERE m.app_id = app.app_id AND m.profile_id = held.profile_id
+    )))::text
+FROM {_FINDING}
+CROSS JOIN LATERAL (
+    SELECT q.*, q.xmin AS version FROM profiles q
+    WHERE q.app_id = app.app_id AND q.profile_id = held.profile_id
+    LIMIT 1
+) p
+WHERE {_ALLOWING} AND {{unless}}
+"""  # noqa: S608
+
 
 @cache
 def saving_statement(*, has_erased: bool) -> str:
     """SQL that saves plain writes; has_erased: some of their apps remember erased profiles."""
-    return _SAVING.replace("{unless}", _UNLESS_ERASED if has_erased else "")
+    return _SAVING.replace("{unless}", _UNLESS_ERASED if has_erased else "true")
 
 
-async def save_plain_writes(
-    conn: asyncpg.Connection,
-    writes: Mapping[str, Sequence[PlainWrite]],
-    versions: Mapping[str, str],
-    now: datetime,
-    *,
-    has_erased: bool,
-) -> set[int]:
+@cache
+def reading_statement(*, has_erased: bool) -> str:
+    """SQL that reads what they change; has_erased: as for `saving_statement`."""
+    return _READING.replace("{unless}", _UNLESS_ERASED if has_erased else "true")
+
+
+@dataclass(slots=True)
+class PlainBatch:
+    """Plain writes with their apps, by app_id."""
+
+    apps: dict[str, KnownApp] = field(default_factory=dict)
+    writes: dict[str, list[PlainWrite]] = field(default_factory=dict)
+
+    def add(self, app_id: str, app: KnownApp, write: PlainWrite) -> None:
+        """Take one in; places rise."""
+        self.apps[app_id] = app
+        self.writes.setdefault(app_id, []).append(write)
+
+    def has_erased(self) -> bool:
+        """Whether any of the apps remembers erased profiles."""
+        return any(app.has_erased for app in self.apps.values())
+
+    def document(self) -> str:
+        """What the statements get."""
+        parts = [
+            (
+                app_id,
+                self.apps[app_id].version,
+                [(*one, _names(tuple(one.attributes))) for one in found],
+            )
+            for app_id, found in self.writes.items()
+        ]
+        return orjson.dumps(parts).decode()
+
+
+async def save_plain_writes(conn: asyncpg.Connection, batch: PlainBatch, now: datetime) -> set[int]:
     """Save those that their profile allows; the places of these.  Needs the locks.
 
-    writes, versions: by app_id; a version is that of the app's row.  On repeat: the same state.
+    On repeat: the same state.
     """
-    document = [
-        (app_id, versions[app_id], [(*one, _names(tuple(one.attributes))) for one in found])
-        for app_id, found in writes.items()
-    ]
-    statement = saving_statement(has_erased=has_erased)
-    saved = await conn.fetchval(statement, orjson.dumps(document).decode(), now)
-    return set(saved or ())
+    statement = saving_statement(has_erased=batch.has_erased())
+    return set(await conn.fetchval(statement, batch.document(), now) or ())
+
+
+async def read_found_profiles(
+    conn: asyncpg.Connection, batch: PlainBatch
+) -> dict[int, FoundProfile]:
+    """{place: its profile} of the writes that their profile allows, in order of places."""
+    statement = reading_statement(has_erased=batch.has_erased())
+    document = await conn.fetchval(statement, batch.document())
+    rows = sorted(orjson.loads(document), key=_PLACE) if document else []
+    return {place: FoundProfile(*row) for place, *row in rows}
+
+
+_PLACE = itemgetter(0)
 
 
 @lru_cache(maxsize=1000)
