@@ -44,7 +44,6 @@ from audience.profile_changes.imports.erased_persons import BEGINNING as IMPORTS
 from audience.profile_changes.imports.erased_persons import erase_from_imports
 from audience.profile_changes.imports.receive import ImportRequest, Received, receive_import
 from audience.profile_changes.imports.storage import get_import
-from audience.profile_changes.operations import set_profile_consents
 from audience.profile_changes.persons.operations import (
     BEFORE_ALL_MERGES,
     PersonProfile,
@@ -58,7 +57,11 @@ from audience.profile_changes.persons.rectification import (
     Rectified,
     rectify_profile,
 )
-from audience.profile_changes.tied_visitors import erase_collected, set_consents_of_visitors
+from audience.profile_changes.tied_visitors import (
+    erase_collected,
+    set_consents_of_visitors,
+    set_profile_consents,
+)
 from audience.profile_changes.visitor_consents import VisitorConsents, use_visitor_consents
 from audience.profiles.identifiers import IDENTIFIER_NAMES, Identifier, parse_identifier
 from audience.profiles.operations import find_profile_documents

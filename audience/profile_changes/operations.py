@@ -24,13 +24,9 @@ from audience.profile_changes.decide import AttributeTypes, modify_attributes
 from audience.profile_changes.items import Item, Skip
 from audience.profile_changes.loaded_app import LoadedApp
 from audience.profile_changes.plain_writes.operations import save_plain
-from audience.profile_changes.save import save_changes
 from audience.profile_changes.visitor_consents import (
-    VisitorConsents,
     apply_visitor_consents,
     load_gate,
-    load_holder,
-    set_consents,
 )
 from audience.profile_changes.write_request import SkippedStrictly, WriteRequest
 from audience.profiles import storage as profile_storage
@@ -76,29 +72,44 @@ async def write_batch(
     counts: Counts,
     *,
     is_shared: bool = False,
+    done: dict[int, WriteResult] | None = None,
 ) -> list[WriteResult]:
-    """Apply the requests in order; per request its skipped entries, or why it was refused whole.
+    """Apply the requests; per request its skipped entries, or why it was refused whole.
 
-    The caller holds the locks of all apps (`storage.lock_apps`) and no transaction is open: plain
-    writes are saved first (`plain_writes/`), then all others at once; reading needs none. now is
-    asked after the locks are held, so that write times follow the order of writing. Errors of the
-    database are the caller's: nothing is applied but plain writes, which may be repeated.
+    Plain writes (`plain_writes/`) come first, each saved for good, then all others in order, saved
+    in one transaction. now is asked after the locks are held and what counts is read, so that write
+    times follow the order of writing.
+    The caller holds the locks of all apps (`storage.lock_apps`); only an import has a transaction
+    open, and it has no plain writes. Errors of the database are the caller's: nothing is applied
+    but what is in `done`.
+    done: {place: result} of those that are not to be written any more; gets the plain ones.
     is_shared: the locks are shared with others who do as this does.
-    Errors then: NeedsToBeAlone, nothing is applied, when more than attributes of existing profiles
-    would change, or another one has changed one of these meanwhile.
+    Errors then: NeedsToBeAlone, nothing but `done` is applied, when more than attributes of
+    existing profiles would change, or another one has changed one of these meanwhile.
     """
-    saved = await save_plain(conn, requests, now(), is_shared=is_shared)
-    if not saved:
+    if done is None:
+        done = {}
+    if not done:
+        saved: set[int] = set()
+        try:
+            await save_plain(conn, requests, now, saved, is_shared=is_shared)
+        finally:
+            done.update({place: [*requests[place].items.skipped] for place in saved})
+    if not done:
         return await _write_loaded(conn, requests, now, counts, is_shared=is_shared)
     counts.is_one_statement = True
-    results: list[WriteResult] = [[*request.items.skipped] for request in requests]
-    left = [place for place in range(len(requests)) if place not in saved]
+    left = [place for place in range(len(requests)) if place not in done]
     if left:
         others = [requests[place] for place in left]
-        found = await _write_loaded(conn, others, now, counts, is_shared=is_shared)
-        for place, result in zip(left, found, strict=True):
-            results[place] = result
-    return results
+        results = await _write_loaded(conn, others, now, counts, is_shared=is_shared)
+        # Not in `done`: what is there must stay written, whatever comes.
+        return _put_together(done, dict(zip(left, results, strict=True)))
+    return _put_together(done, {})
+
+
+def _put_together(*parts: dict[int, WriteResult]) -> list[WriteResult]:
+    together = {place: result for part in parts for place, result in part.items()}
+    return [together[place] for place in range(len(together))]
 
 
 async def _write_loaded(
@@ -126,30 +137,6 @@ async def _write_loaded(
         for refusal in change.profiles.refusals:
             counts.refusals[refusal.reason] = counts.refusals.get(refusal.reason, 0) + 1
     return results
-
-
-async def set_profile_consents(
-    conn: asyncpg.Connection,
-    app_id: str,
-    analytics_visitor_id: str,
-    state: VisitorConsents,
-    now: datetime,
-) -> bool:
-    """Let the visitor's profile know what the visitor has decided; audiences follow at once.
-
-    state: the whole state and when it was decided; replaces what the profile knew, but an older
-    one never a newer one.  analytics_visitor_id: lower-case.  False when nobody holds it or a newer
-    state is known: then nothing is changed, no profile is made.  On repeat: the same state.
-    conn: with an open transaction; takes the app's lock until its end (`server.database.raw` gives
-    the connection below a Core transaction).
-    """
-    await profile_storage.lock_apps(conn, [app_id])
-    profiles = ProfileSet(new_profile_id=new_id)
-    await load_holder(conn, app_id, analytics_visitor_id, profiles)
-    if not set_consents(profiles, analytics_visitor_id, state, now):
-        return False
-    await save_changes(conn, app_id, profiles, now)
-    return True
 
 
 async def _load(

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 from audience.profile_changes.save import save_changes
-from audience.profile_changes.visitor_consents import VisitorConsents, set_consents
+from audience.profile_changes.visitor_consents import VisitorConsents, load_holder, set_consents
 from audience.profiles import storage as profile_storage
 from audience.profiles.attribute_statistics.storage import forget_values
 from audience.profiles.identifiers import ANALYTICS_VISITOR_ID, Identifier
@@ -20,6 +20,30 @@ from audience.profiles.ledger import storage as ledger
 from audience.profiles.profile import Profile
 from audience.profiles.profile_set import ProfileSet
 from audience.server.clock import new_id
+
+
+async def set_profile_consents(
+    conn: asyncpg.Connection,
+    app_id: str,
+    analytics_visitor_id: str,
+    state: VisitorConsents,
+    now: datetime,
+) -> bool:
+    """Let the visitor's profile know what the visitor has decided; audiences follow at once.
+
+    state: the whole state and when it was decided; replaces what the profile knew, but an older
+    one never a newer one.  analytics_visitor_id: lower-case.  False when nobody holds it or a newer
+    state is known: then nothing is changed, no profile is made.  On repeat: the same state.
+    conn: with an open transaction; takes the app's lock until its end (`server.database.raw` gives
+    the connection below a Core transaction).
+    """
+    await profile_storage.lock_apps(conn, [app_id])
+    profiles = ProfileSet(new_profile_id=new_id)
+    await load_holder(conn, app_id, analytics_visitor_id, profiles)
+    if not set_consents(profiles, analytics_visitor_id, state, now):
+        return False
+    await save_changes(conn, app_id, profiles, now)
+    return True
 
 
 async def set_consents_of_visitors(

@@ -29,7 +29,9 @@ async def _write(
 ) -> list[WriteResult]:
     counts = Counts()
     try:
-        results = await write_batch(conn, requests, clock.now, counts, is_shared=turn.is_shared)
+        results = await write_batch(
+            conn, requests, clock.now, counts, is_shared=turn.is_shared, done=turn.done
+        )
     except NeedsToBeAlone:
         metrics.count_turn("repeated")
         raise

@@ -138,6 +138,9 @@ class Database:
             "enable_seqscan": "off",
             "enable_hashjoin": "off",
             "enable_mergejoin": "off",
+            # A statement would be compiled each time, which takes fifty times as long as it does:
+            # the planner takes a document for hundreds of rows.
+            "jit": "off",
             # No key comes twice.
             "enable_memoize": "off",
             **SESSION_SETTINGS,

@@ -28,7 +28,10 @@ _known: OrderedDict[str, AudienceSet] = OrderedDict()
 
 def known_audiences(app_id: str) -> AudienceSet | None:
     """The set this process used last, perhaps of an earlier revision."""
-    return _known.get(app_id)
+    found = _known.get(app_id)
+    if found is not None:
+        _known.move_to_end(app_id)
+    return found
 
 
 async def audiences_of(

@@ -1,6 +1,6 @@
 """Saving the plain writes of a batch before the others, where that is worth a statement."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from weakref import WeakKeyDictionary
@@ -20,7 +20,7 @@ from audience.profile_changes.plain_writes.storage import (
     save_plain_writes,
 )
 from audience.profile_changes.write_request import WriteRequest
-from audience.profiles.profile import microseconds
+from audience.profiles.identifiers import Identifier
 from audience.profiles.profile_set import ProfileSet
 from audience.server.clock import new_id
 from audience.server.session_locks.writer import Conflicts
@@ -56,7 +56,6 @@ class _Experience:
 
 #: By connection, as what is known of apps.
 _experiences: WeakKeyDictionary[object, _Experience] = WeakKeyDictionary()
-_NOBODY: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -70,33 +69,44 @@ class _Sorted:
 
 
 async def save_plain(
-    conn: asyncpg.Connection, requests: Sequence[WriteRequest], now: datetime, *, is_shared: bool
-) -> set[int] | frozenset[int]:
-    """Save the requests that depend on little of what is stored; the places of those done with.
+    conn: asyncpg.Connection,
+    requests: Sequence[WriteRequest],
+    now: Callable[[], datetime],
+    saved: set[int],
+    *,
+    is_shared: bool,
+) -> None:
+    """Save the requests that depend on little of what is stored.
 
-    They are done before the others of the batch. Nobody can tell: none of them was answered when
-    the others came. Needs the locks; is_shared: with others who do as this does.
-    Errors: Conflicts when another one has changed a profile meanwhile; some may be saved by then,
-    and the same batch again is right.
+    saved: gets the places of those that are done with, one by one as they are. They are done before
+    the others of the batch, but none before an earlier one that names the same identifier.
+    Needs the locks; is_shared: with others who do as this does. Not for an open transaction: its
+    requests were not sent at the same time.
+    Errors: Conflicts when another one has changed a profile meanwhile.
     """
-    found = _sort(conn, requests, microseconds(now))
+    if conn.is_in_transaction():
+        return
+    found = _sort(conn, requests)
     experience = _experiences.get(conn) or _experiences.setdefault(conn, _Experience())
     if not found.count or not experience.is_worth(found.count, len(requests)):
-        return _NOBODY
-    saved: set[int] = set()
+        return
     if found.unwatched.writes:
-        saved |= await save_plain_writes(conn, found.unwatched, now)
+        saved |= await save_plain_writes(conn, found.unwatched, now())
     if found.watched.writes:
         saved |= await _save_watched(conn, found, now, is_shared=is_shared)
     experience.note(len(saved), found.count)
-    return saved
 
 
-def _sort(conn: asyncpg.Connection, requests: Sequence[WriteRequest], written: int) -> _Sorted:
+def _sort(conn: asyncpg.Connection, requests: Sequence[WriteRequest]) -> _Sorted:
     apps: dict[str, tuple[KnownApp, AudienceSet | None] | None] = {}
     found = _Sorted()
+    named: set[Identifier] = set()
     for place, request in enumerate(requests):
-        if len(request.app_ids) != 1:
+        is_first = True
+        for item in request.items.items:
+            is_first = is_first and named.isdisjoint(item.identifiers)
+            named.update(item.identifiers)
+        if not is_first or len(request.app_ids) != 1:
             continue
         (app_id,) = request.app_ids
         if app_id not in apps:
@@ -105,7 +115,7 @@ def _sort(conn: asyncpg.Connection, requests: Sequence[WriteRequest], written: i
         if app is None:
             continue
         known, audiences = app
-        write = plain_write(place, request, known, written)
+        write = plain_write(place, request, known)
         if write is None:
             continue
         if audiences is None or not audiences.look_at(write.attributes):
@@ -135,10 +145,11 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 
 async def _save_watched(
-    conn: asyncpg.Connection, plain: _Sorted, now: datetime, *, is_shared: bool
+    conn: asyncpg.Connection, plain: _Sorted, now: Callable[[], datetime], *, is_shared: bool
 ) -> set[int]:
     """Save the writes for whose attributes audiences ask, with the memberships that follow."""
     found = await read_found_profiles(conn, plain.watched)
+    moment = now()
     saved: set[int] = set()
     sets: dict[str, ProfileSet] = {}
     differences: dict[str, Differences] = {}
@@ -150,20 +161,20 @@ async def _save_watched(
             # The second write to a profile must find what the first one has left.
             if stored is None or stored.profile_id in before:
                 continue
-            profile = changed_profile(stored, write, now)
+            profile = changed_profile(stored, write, moment)
             profiles.profiles[profile.profile_id] = profile
-            profiles.touch(profile, now)
+            profiles.touch(profile, moment)
             memberships = dict.fromkeys(stored.audience_ids or ())
-            before[profile.profile_id] = Before(now, memberships, attributes=stored.attributes)
+            before[profile.profile_id] = Before(moment, memberships, attributes=stored.attributes)
             versions.setdefault(app_id, {})[profile.profile_id] = stored.version
             saved.add(write.place)
         if before:
             sets[app_id] = profiles
-            differences[app_id] = decide_all(plain.audiences[app_id], profiles, before, now)
+            differences[app_id] = decide_all(plain.audiences[app_id], profiles, before, moment)
     if saved:
         try:
             await touch_profiles_and_save(
-                conn, sets, differences, now, versions=versions if is_shared else None
+                conn, sets, differences, moment, versions=versions if is_shared else None
             )
         except asyncpg.SerializationError as error:
             raise Conflicts from error

@@ -23,15 +23,14 @@ from audience.profiles.identifiers import (
     USER_ID,
     Identifier,
 )
-from audience.profiles.profile import Profile
+from audience.profiles.profile import Profile, microseconds
 
 
 class PlainWrite(NamedTuple):
     """A plain write, in the order in which the statement takes it.
 
     place: of its request in the batch. identifier_name, identifier_value: the strongest one; then
-    all by name. attributes: the values to set; written_at: {attribute_name: microseconds since
-    1970} for the same names.
+    all by name. attributes: the values to set.
     """
 
     place: int
@@ -43,18 +42,12 @@ class PlainWrite(NamedTuple):
     analytics_visitor_id: str | None
     email_as_given: str | None
     attributes: dict[str, AttributeValue]
-    written_at: dict[str, int]
 
 
-def plain_write(
-    place: int,
-    request: WriteRequest,
-    known: KnownApp,
-    written: int,
-) -> PlainWrite | None:
+def plain_write(place: int, request: WriteRequest, known: KnownApp) -> PlainWrite | None:
     """The request as a plain write, or None when it is none.
 
-    known: the request's one app. written: when, in microseconds since 1970.
+    known: the request's one app.
     """
     items = request.items.items
     if len(items) != 1 or (request.is_strict and request.items.skipped):
@@ -79,7 +72,6 @@ def plain_write(
         named(ANALYTICS_VISITOR_ID),
         item.email_as_given,
         attributes,
-        dict.fromkeys(attributes, written),
     )
 
 
@@ -128,5 +120,8 @@ def changed_profile(found: FoundProfile, write: PlainWrite, now: datetime) -> Pr
         analytics_visitor_id=visitor_id or found.analytics_visitor_id,
         analytics_visitor_seen_at=now if visitor_id else None,
         attributes={**found.attributes, **write.attributes},
-        attribute_written_at={**found.written_at, **write.written_at},
+        attribute_written_at={
+            **found.written_at,
+            **dict.fromkeys(write.attributes, microseconds(now)),
+        },
     )

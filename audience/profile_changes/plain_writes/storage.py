@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
 from operator import itemgetter
+from typing import Any
 
 import asyncpg
 import orjson
 
 from audience.profile_changes.loaded_app import KnownApp
 from audience.profile_changes.plain_writes.rows import FoundProfile, PlainWrite
+from audience.profiles.profile import microseconds
 from audience.server.array_parameters.storage import text_array
 
-#: Attributes that take more bytes go the usual way, which knows how large they may get. Compressed
-#: ones are 255 times as large at most, so these are below MAX_ATTRIBUTES_BYTES.
+#: Larger attributes, and compressed ones, go the usual way, which knows how large they may get.
 MOST_BYTES = 4000
 
-# $1: [app_id, version of the app's row, writes], a write as `PlainWrite`, then names as an array.
+# $1: [app_id, version of the app's row, writes], a write as `PlainWrite`, then the names of its
+# attributes as an array and, to save it, {attribute_name: microseconds since 1970}.
 # The app's row is as it was when the process read it, or nothing of the app is found. LATERAL with
 # LIMIT 1 makes the planner look each key up, as in `profiles/touches/storage.py`.
 _FINDING = """jsonb_array_elements($1::jsonb) AS batch(part)
@@ -37,12 +39,13 @@ _FINDING = """jsonb_array_elements($1::jsonb) AS batch(part)
             LIMIT 1
         ) held"""
 
-_ALLOWING = f"""(given.write ->> 3 IS NULL OR p.user_id = given.write ->> 3)
-        AND (given.write ->> 4 IS NULL OR p.email = given.write ->> 4)
+# The user ID is the strongest identifier: by it the profile was found.
+_ALLOWING = f"""(given.write ->> 4 IS NULL OR p.email = given.write ->> 4)
         AND (given.write ->> 5 IS NULL OR given.write ->> 5 = ANY(p.device_ids))
         AND (given.write ->> 6 IS NULL OR given.write ->> 6 = ANY(p.analytics_visitor_ids))
-        AND p.attributes ?& (given.write ->> 10)::text[]
-        AND pg_column_size(p.attributes) <= {MOST_BYTES}"""
+        AND p.attributes ?& (given.write ->> 9)::text[]
+        AND pg_column_size(p.attributes) <= {MOST_BYTES}
+        AND pg_column_compression(p.attributes) IS NULL"""
 
 # A write that names anybody erased is decided the usual way (`erasure/memory.py`).
 _UNLESS_ERASED = """NOT EXISTS (
@@ -60,7 +63,8 @@ _UNLESS_ERASED = """NOT EXISTS (
 
 # Rows are updated in the order of profiles, as by everybody, so that two that share the lock never
 # wait for each other in a circle. Of two writes to a profile the first is saved, the other one is
-# not: a row is updated once. A row that another one changes meanwhile is left out, too.
+# not: a row is updated once. A row that another one changes meanwhile is left out, and one that
+# another one has changed later by its clock: write times of a profile don't go back.
 _SAVING = f"""
 WITH saved AS (
     UPDATE profiles p SET updated_at = $2::timestamptz,
@@ -69,7 +73,7 @@ WITH saved AS (
         analytics_visitor_seen_at =
             CASE WHEN given.write ->> 6 IS NULL THEN p.analytics_visitor_seen_at ELSE $2 END,
         attributes = p.attributes || (given.write -> 8),
-        attribute_written_at = p.attribute_written_at || (given.write -> 9)
+        attribute_written_at = p.attribute_written_at || (given.write -> 10)
     FROM (
         SELECT given.write, stored.place FROM {_FINDING}
         CROSS JOIN LATERAL (
@@ -80,10 +84,10 @@ WITH saved AS (
         WHERE {{unless}}
         ORDER BY app.app_id, held.profile_id, (given.write ->> 0)::integer
     ) given
-    WHERE p.ctid = given.place AND {_ALLOWING}
+    WHERE p.ctid = given.place AND p.updated_at <= $2 AND {_ALLOWING}
     RETURNING (given.write ->> 0)::integer AS place
 )
-SELECT array_agg(place) FROM saved
+SELECT json_agg(place)::text FROM saved
 """  # noqa: S608 - all parts are constants
 
 # [place, what `FoundProfile` has]
@@ -131,14 +135,10 @@ class PlainBatch:
         """Whether any of the apps remembers erased profiles."""
         return any(app.has_erased for app in self.apps.values())
 
-    def document(self) -> str:
-        """What the statements get."""
+    def document(self, written: int | None = None) -> str:
+        """What the statements get.  written: when, in microseconds since 1970, to save them."""
         parts = [
-            (
-                app_id,
-                self.apps[app_id].version,
-                [(*one, _names(tuple(one.attributes))) for one in found],
-            )
+            (app_id, self.apps[app_id].version, [_row(one, written) for one in found])
             for app_id, found in self.writes.items()
         ]
         return orjson.dumps(parts).decode()
@@ -150,7 +150,8 @@ async def save_plain_writes(conn: asyncpg.Connection, batch: PlainBatch, now: da
     On repeat: the same state.
     """
     statement = saving_statement(has_erased=batch.has_erased())
-    return set(await conn.fetchval(statement, batch.document(), now) or ())
+    places = await conn.fetchval(statement, batch.document(microseconds(now)), now)
+    return set(orjson.loads(places)) if places else set()
 
 
 async def read_found_profiles(
@@ -164,6 +165,13 @@ async def read_found_profiles(
 
 
 _PLACE = itemgetter(0)
+
+
+def _row(write: PlainWrite, written: int | None) -> tuple[Any, ...]:
+    names = _names(tuple(write.attributes))
+    if written is None:
+        return (*write, names)
+    return (*write, names, dict.fromkeys(write.attributes, written))
 
 
 @lru_cache(maxsize=1000)

@@ -1,8 +1,8 @@
 """Writes batches of requests on one connection, under advisory locks of its session."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import asyncpg
 
@@ -23,22 +23,25 @@ _MOST_CONFLICTS = 2
 
 
 class NeedsToBeAlone(Exception):
-    """The batch does what nobody may do beside others; nothing was written."""
+    """The batch does what nobody may do beside others; nothing was written but `Turn.done`."""
 
 
 class Conflicts(NeedsToBeAlone):
-    """What the batch has read was changed beside it; nothing was written."""
+    """What the batch has read was changed beside it; nothing was written but `Turn.done`."""
 
 
 @dataclass(slots=True)
 class Turn:
     """One batch under its locks.
 
-    is_shared: others may be writing to the same apps, see `NeedsToBeAlone`. needs_to_be_alone: set
-    by `apply` when the batch did what it could not have done beside others.
+    is_shared: others may be writing to the same apps, see `NeedsToBeAlone`. done: {place: result}
+    of the requests that `apply` has written for good before it is through with all; it is not asked
+    for them again, also when it fails. needs_to_be_alone: set by `apply` when the batch did what it
+    could not have done beside others.
     """
 
     is_shared: bool
+    done: dict[int, Any] = field(default_factory=dict)
     needs_to_be_alone: bool = False
 
 
@@ -56,7 +59,8 @@ class LockedWriter(Generic[Item, Result]):
         """held: a connection of the writer's own.
 
         lock_keys: the locks that requests need, in the order in which everybody takes them.
-        apply: writes requests in one transaction under their locks; a result for each, in order.
+        apply: writes requests under their locks, all at once but for those in `Turn.done`; a result
+        for each, in order.
         can_share: `apply` can do some batches beside other writers, and raises NeedsToBeAlone for
         the rest.
         """
@@ -70,9 +74,10 @@ class LockedWriter(Generic[Item, Result]):
         self.take_also: Callable[[Callable[[Item], bool]], list[Item]] = lambda _fits: []
 
     async def write(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
-        """Write the requests in one transaction; if that fails, each in its own.
+        """Write the requests together; if that fails, each on its own.
 
-        So one poisonous request never fails its neighbours. While the database is away, all fail.
+        So one poisonous request never fails its neighbours. While the database is away, all fail
+        that are not done yet.
         The locks are held on return, see `SessionLocks.settle`.
         """
         self.locks.keep()
@@ -99,31 +104,40 @@ class LockedWriter(Generic[Item, Result]):
         self, items: Sequence[Item], holder: asyncpg.Connection
     ) -> Sequence[Result | BaseException]:
         """Write them together, or if that fails one by one.  holder: has their locks."""
+        done: dict[int, Result] = {}
         try:
-            return await self._write(items, holder)
-        except Unavailable:
-            raise
+            return await self._write(items, holder, done)
+        except Unavailable as error:
+            if not done:
+                raise
+            return [done.get(place, error) for place in range(len(items))]
         except Exception as error:
             if len(items) == 1:
                 raise
-            return [await self._write_alone(item, error) for item in items]
+            return [
+                done[place] if place in done else await self._write_alone(item, error)
+                for place, item in enumerate(items)
+            ]
 
     async def _write_alone(self, item: Item, error: Exception) -> Result | BaseException:
         try:
-            (result,) = await self._write([item])
+            (result,) = await self._write([item], None, {})
         except Exception as alone:  # noqa: BLE001 - this request's own answer
             alone.__context__ = error
             return alone
         return result
 
     async def _write(
-        self, items: Sequence[Item], holder: asyncpg.Connection | None = None
+        self,
+        items: Sequence[Item],
+        holder: asyncpg.Connection | None,
+        done: dict[int, Result],
     ) -> Sequence[Result]:
         async with self._held.use() as conn:
             if conn is not holder:
                 # Whoever lost its connection lost its locks.
                 await self._take(conn, items)
-            turn = Turn(self.locks.is_shared)
+            turn = Turn(self.locks.is_shared, done)
             conflicts = 0
             while True:
                 try:
@@ -132,7 +146,7 @@ class LockedWriter(Generic[Item, Result]):
                     conflicts += 1
                     if isinstance(reason, Conflicts) and conflicts <= _MOST_CONFLICTS:
                         continue
-                    turn = Turn(is_shared=False, needs_to_be_alone=True)
+                    turn = Turn(is_shared=False, done=done, needs_to_be_alone=True)
                     await self.locks.take(conn, self._lock_keys(items))
                     continue
                 self._alone_part += _NEWEST * (turn.needs_to_be_alone - self._alone_part)

@@ -1,0 +1,140 @@
+"""Plain writes of workers that share an app's lock: none is lost, and none waits in a circle."""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from audience.profile_changes.plain_writes import storage
+from tests.conftest import App, MakeApp
+from tests.service_process import ServiceProcess
+
+UNGUARDED = str(Path(__file__).with_name("unguarded_plain.py"))
+MAX_ROUNDS = 40
+CLIENTS, WRITES = 24, 40
+
+
+@pytest.fixture(scope="module")
+def guarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the service as it is, two workers."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with ServiceProcess(folder, "--workers", "2", DATABASE_URL=database_url) as service:
+        yield service.url
+
+
+@pytest.fixture(scope="module")
+def unguarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the service that puts back what it has read, two workers."""
+    folder = tmp_path_factory.mktemp("unguarded")
+    service = ServiceProcess(
+        folder, "--workers", "2", program=(UNGUARDED,), DATABASE_URL=database_url
+    )
+    with service:
+        yield service.url
+
+
+async def _storm(url: str, app: App, people: int, seed: int) -> bool:
+    """Clients that each set an attribute of their own, by any identifier; true when none is lost.
+
+    Each client waits for its answer before it sets the next value, so its last one must be stored.
+    """
+    dice = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    entries = [{"name": f"a{number}", "value": "start"} for number in range(CLIENTS)]
+    persons = [
+        {
+            "user_id": f"u{number}",
+            "device_id": f"d{number}",
+            "analytics_visitor_id": f"{number + 1:016x}",
+        }
+        for number in range(people)
+    ]
+    await app.write(*({**person, "attributes": entries} for person in persons))
+    last: dict[tuple[str, str], str] = {}
+    statuses = set()
+
+    async def client(session: aiohttp.ClientSession, number: int) -> None:
+        name = f"a{number}"
+        for count in range(WRITES):
+            person = dice.choice(persons)
+            named = dice.sample([*person], dice.choice([1, 2]))
+            value = f"{number} {count}"
+            item = {key: person[key] for key in named}
+            item |= {"website_id": app.app_id, "attributes": [{"name": name, "value": value}]}
+            target = f"{url}/data/tracker/attributes/"
+            async with session.post(target, data=json.dumps([item])) as answer:
+                statuses.add(answer.status)
+            last[person["user_id"], name] = value
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.gather(*(client(session, number) for number in range(CLIENTS)))
+    stored = await app.rows.fetch(
+        "SELECT user_id, key, value FROM profiles, jsonb_each_text(attributes) WHERE app_id = $1",
+        app.app_id,
+    )
+    found = {(user_id, name): value for user_id, name, value in stored}
+    await app.rows.execute("DELETE FROM profiles")
+    return statuses == {204} and {key: found[key] for key in last} == last
+
+
+async def test_without_the_guard_a_storm_loses_values(app: App, unguarded: str) -> None:
+    for seed in range(MAX_ROUNDS):
+        if not await _storm(unguarded, app, 1, seed):
+            return
+    pytest.fail(f"{MAX_ROUNDS} rounds without the guard did no damage: the race proves nothing")
+
+
+@pytest.mark.parametrize("people", [1, 4, 100])
+async def test_a_storm_of_sharing_workers_loses_nothing(
+    make_app: MakeApp, guarded: str, rows: asyncpg.Connection, people: int
+) -> None:
+    count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    deadlocks = await rows.fetchval(count)
+    app = await make_app()
+    for seed in range(3):
+        assert await _storm(guarded, app, people, seed)
+    assert await rows.fetchval(count) == deadlocks
+
+
+@pytest.mark.parametrize("profiles", [0, 1, 5, 200])
+@pytest.mark.parametrize("has_erased", [False, True])
+async def test_rows_are_updated_in_the_order_of_profiles(
+    app: App, profiles: int, *, has_erased: bool
+) -> None:
+    # However small the tables are when the statement is planned.
+    if profiles:
+        await app.write(*({"user_id": f"u{number}"} for number in range(profiles)))
+    await app.rows.execute("VACUUM ANALYZE profiles, profile_identifiers, apps, erased_identifiers")
+    statement = storage.saving_statement(has_erased=has_erased)
+    conn = await app.database.connect()
+    try:
+        await conn.execute(f"PREPARE saving AS {statement}")
+        plan = await conn.fetchval("EXPLAIN (FORMAT JSON) EXECUTE saving('[]', now())")
+    finally:
+        await conn.close()
+    (update,) = _nodes(json.loads(plan)[0]["Plan"], "ModifyTable")
+    (join,) = update["Plans"]
+    assert join["Node Type"] == "Nested Loop"
+    # Sorted profiles outside, each found at its place inside.
+    outer, inner = join["Plans"]
+    assert inner["Node Type"] == "Tid Scan"
+    assert _all_nodes(outer)[0]["Node Type"] in ("Subquery Scan", "Sort")
+    assert "Sort" in [node["Node Type"] for node in _all_nodes(outer)[:2]]
+    kinds = {node["Node Type"] for node in _all_nodes(outer)}
+    assert not kinds & {"Seq Scan", "Hash Join", "Merge Join", "Materialize"}
+    for node in _all_nodes(outer):
+        if "Index Cond" in node:
+            assert "app_id" in node["Index Cond"]
+
+
+def _all_nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for part in plan.get("Plans", ()) for node in _all_nodes(part))]
+
+
+def _nodes(plan: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [node for node in _all_nodes(plan) if node["Node Type"] == kind]
