@@ -80,8 +80,8 @@ class Batcher(Generic[Item, Result]):
         """on_batch: told the number of items of every batch, for metrics.
 
         settle: called after the answers of a batch are given and before the next flush.
-        takes_arrived: before a flush, read the requests that have arrived already. Good for short
-        flushes: with few in a batch its own costs prevail.
+        takes_arrived: before a flush, read the requests that have arrived already, where there were
+        others lately. Good for short flushes: with few in a batch its own costs prevail.
         gathers: before short flushes too, wait a moment for the callers that were answered just
         now. For several processes that share processors: there is always one with work to do, so
         fewer batches count for more than a process that never waits.
@@ -176,7 +176,7 @@ class Batcher(Generic[Item, Result]):
         """Flush batch after batch until nothing waits."""
         try:
             while self._queue:
-                if self._takes_arrived:
+                if self._takes_arrived and self._expected > 1:
                     await asyncio.sleep(0)
                 await self._gather()
                 self._batch = self._take()
