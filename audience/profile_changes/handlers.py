@@ -33,8 +33,6 @@ async def hold_writes(app: web.Application) -> AsyncIterator[None]:
         max_weight=_MAX_BATCH_WEIGHT,
         on_batch=metrics.batch_counter("writes"),
         settle=writer.locks.settle,
-        # Plain writes are short, so with few in a batch its own costs prevail.
-        takes_arrived=True,
         gathers=app[SETTINGS].workers > 1,
     )
     writer.locks.has_waiting = app[_WRITES].has_waiting
@@ -51,7 +49,7 @@ async def modify_attributes(request: web.Request) -> web.StreamResponse:
     Body: contract D1.5. 200: {"skipped": [{"item", "entry", "name", "reason"}]}, everything else is
     applied; with `Prefer: handling=strict` a skip makes it 400 with that body, nothing applied.
     400 malformed, 403 unknown app, 413 too large, 503 overload or database away: nothing applied,
-    unless the database went away while it was saving.
+    unless the database went away or was too slow while it was saving.
     On repeat: the same state, but for the action `add`.  Source: contract D1.4-D1.16, decision 1.
     """
     return await _store(request, are_forms=False)

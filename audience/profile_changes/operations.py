@@ -1,6 +1,7 @@
-"""The one write path: every change of a profile goes through here, one writer at a time per app.
+"""The way of public writes and imports, one writer at a time per app.
 
-The order of things: lock the apps, find, decide (pure), save; the caller opens the transaction.
+The order of things: the caller has locked the apps; save what is plain, then find, decide (pure)
+and save the others.
 """
 
 from collections.abc import Callable, Sequence
@@ -77,8 +78,8 @@ async def write_batch(
     """Apply the requests; per request its skipped entries, or why it was refused whole.
 
     Plain writes (`plain_writes/`) come first, each saved for good, then all others in order, saved
-    in one transaction. now is asked after the locks are held and what counts is read, so that write
-    times follow the order of writing.
+    in one transaction. now is asked after the locks are held, so that write times follow the order
+    of writing.
     The caller holds the locks of all apps (`storage.lock_apps`); only an import has a transaction
     open, and it has no plain writes. Errors of the database are the caller's: nothing is applied
     but what is in `done`.

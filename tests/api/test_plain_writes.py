@@ -252,7 +252,7 @@ async def test_a_profile_that_is_too_large_grows_no_further(
     # Both are small when they are compressed.
     stop_clock(monkeypatch, START)
     await know(pair, "plan", "many")
-    many = [f"{number}{value}"[:1024] for number in range(1024)]
+    many = [f"{number}{value}"[:1020] for number in range(1024 if value[0] == "z" else 200)]
     for attributes in (sets(many=many), sets(plan="gold")):
         await pair.write([[{"user_id": "u0", "attributes": attributes}]])
         await pair.require_same()
@@ -265,11 +265,57 @@ async def test_attributes_of_some_size_are_not_plain(
     stop_clock(monkeypatch, START)
     dice = random.Random(5)  # noqa: S311
     await know(pair, "plan", "long")
-    for length in (100, 1024):
-        long = ["".join(dice.choices("abcdefghijklmnop", k=length)) for _ in range(5)]
+    for length in (100, 2, 1024):
+        # Rows of more than two kilobytes are compressed, which these values hardly can be.
+        long = ["".join(dice.choices("abcdefghijklmnop", k=length)) for _ in range(10)]
         await pair.write([[{"user_id": "u0", "attributes": sets(long=long)}]])
         await pair.write([[{"user_id": "u0", "attributes": sets(plan="gold")}]])
-        assert pair.last == ([0] if length == 100 else [])
+        assert pair.last == ([0] if length < 1024 else [])
+    await pair.require_same()
+
+
+#: What a write names and what the profile of u0 is, and whether it is plain.
+CASES: list[tuple[dict[str, str], bool]] = [
+    ({"user_id": "u0"}, True),
+    ({"user_id": "u0", "email": "E0@x.org"}, True),
+    ({"user_id": "u0", "email": "other@x.org"}, False),
+    ({"email": "e0@x.org", "device_id": "d0"}, True),
+    ({"email": "e0@x.org", "device_id": "d1"}, False),
+    ({"device_id": "d0", "analytics_visitor_id": VISITORS[0]}, True),
+    ({"device_id": "d0", "analytics_visitor_id": VISITORS[1]}, False),
+    ({"analytics_visitor_id": VISITORS[0].upper()}, True),
+    ({"user_id": "u1", "email": "e0@x.org"}, False),
+    ({"user_id": "u0", "email": "bad", "device_id": "d0"}, True),
+]
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+@pytest.mark.parametrize("is_strict", [False, True])
+@pytest.mark.parametrize(("named", "is_plain"), CASES)
+async def test_a_write_is_plain_when_one_profile_holds_what_it_names(
+    pair: Pair,
+    monkeypatch: pytest.MonkeyPatch,
+    named: dict[str, str],
+    *,
+    is_plain: bool,
+    is_strict: bool,
+    is_watched: bool,
+) -> None:
+    moment = stop_clock(monkeypatch, START)
+    if is_watched:
+        await add_audiences(pair, "of attributes")
+    held = {"email": "e0@x.org", "device_id": "d0", "analytics_visitor_id": VISITORS[0]}
+    for value in ("a", "b"):
+        await pair.write([[{"user_id": "u0", **held, "attributes": sets(plan=value, age=1)}]])
+    moment.moment += timedelta(hours=1)
+    place = 4 if is_strict else 0
+    batch: list[list[dict[str, Any]]]
+    batch = [[{"device_id": f"x{number}", "attributes": []}] for number in range(5)]
+    batch[place] = [{**named, "attributes": sets(plan="gold", age="20")}]
+    await pair.write(batch)
+    # What is to be skipped makes a strict write one of which nothing is done.
+    is_refused = is_strict and "bad" in named.values()
+    assert (place in pair.last) == (is_plain and not is_refused)
     await pair.require_same()
 
 

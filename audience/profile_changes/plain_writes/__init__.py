@@ -1,1 +1,1 @@
-"""Writes for which nothing of a profile must be read: the usual ones, one statement a batch."""
+"""The usual writes: they set attributes of profiles that are known, and little need be read."""

@@ -78,11 +78,12 @@ async def save_plain(
 ) -> None:
     """Save the requests that depend on little of what is stored.
 
-    saved: gets the places of those that are done with, one by one as they are. They are done before
-    the others of the batch, but none before an earlier one that names the same identifier.
+    saved: gets the places of those that are done with, in two lots, also when the second one fails.
+    They are done before the others of the batch, but none before an earlier one that names the same
+    identifier.
     Needs the locks; is_shared: with others who do as this does. Not for an open transaction: its
     requests were not sent at the same time.
-    Errors: Conflicts when another one has changed a profile meanwhile.
+    Errors: Conflicts when one of the others has changed a profile meanwhile.
     """
     if conn.is_in_transaction():
         return

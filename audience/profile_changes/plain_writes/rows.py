@@ -1,9 +1,9 @@
 """Which writes are plain: what they make of a profile is the same whatever it holds.
 
 A plain write sets attributes of a known type, by identifiers that nothing blocks. If one profile
-holds all of the identifiers and has all of the attributes already, nothing is left to decide of it
-but what is said here. That "if" is the database's to answer (`storage.py`); what it answers no to
-goes the usual way, which says the same of the others.
+holds all of the identifiers and few attributes, no identifier, type or limit is left to decide
+about. That "if" is the database's to answer (`storage.py`); what it answers no to goes the usual
+way, which says the same of the others.
 
 Pure: standard library only.
 """

@@ -1,12 +1,12 @@
 """SQL of plain writes: find, check and save in one statement, for all apps of a batch.
 
 Where audiences ask for the attributes, find and check in one; then the process decides about the
-memberships and saves all as it saves other writes.
+memberships and saves all as it saves other writes, by the versions of what was read.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -16,13 +16,12 @@ import orjson
 from audience.profile_changes.loaded_app import KnownApp
 from audience.profile_changes.plain_writes.rows import FoundProfile, PlainWrite
 from audience.profiles.profile import microseconds
-from audience.server.array_parameters.storage import text_array
 
-#: Larger attributes, and compressed ones, go the usual way, which knows how large they may get.
-MOST_BYTES = 4000
+#: Larger attributes go the usual way, which knows how large and how many they may get.
+MOST_BYTES = 8000
 
-# $1: [app_id, version of the app's row, writes], a write as `PlainWrite`, then the names of its
-# attributes as an array and, to save it, {attribute_name: microseconds since 1970}.
+# $1: [app_id, version of the app's row, writes], a write as `PlainWrite` and, to save it, then
+# {attribute_name: microseconds since 1970}.
 # The app's row is as it was when the process read it, or nothing of the app is found. LATERAL with
 # LIMIT 1 makes the planner look each key up, as in `profiles/touches/storage.py`.
 _FINDING = """jsonb_array_elements($1::jsonb) AS batch(part)
@@ -43,9 +42,9 @@ _FINDING = """jsonb_array_elements($1::jsonb) AS batch(part)
 _ALLOWING = f"""(given.write ->> 4 IS NULL OR p.email = given.write ->> 4)
         AND (given.write ->> 5 IS NULL OR given.write ->> 5 = ANY(p.device_ids))
         AND (given.write ->> 6 IS NULL OR given.write ->> 6 = ANY(p.analytics_visitor_ids))
-        AND p.attributes ?& (given.write ->> 9)::text[]
         AND pg_column_size(p.attributes) <= {MOST_BYTES}
-        AND pg_column_compression(p.attributes) IS NULL"""
+        AND (pg_column_compression(p.attributes) IS NULL
+            OR pg_column_size(p.attributes || '{{}}'::jsonb) <= {MOST_BYTES})"""
 
 # A write that names anybody erased is decided the usual way (`erasure/memory.py`).
 _UNLESS_ERASED = """NOT EXISTS (
@@ -73,7 +72,7 @@ WITH saved AS (
         analytics_visitor_seen_at =
             CASE WHEN given.write ->> 6 IS NULL THEN p.analytics_visitor_seen_at ELSE $2 END,
         attributes = p.attributes || (given.write -> 8),
-        attribute_written_at = p.attribute_written_at || (given.write -> 10)
+        attribute_written_at = p.attribute_written_at || (given.write -> 9)
     FROM (
         SELECT given.write, stored.place FROM {_FINDING}
         CROSS JOIN LATERAL (
@@ -168,13 +167,5 @@ _PLACE = itemgetter(0)
 
 
 def _row(write: PlainWrite, written: int | None) -> tuple[Any, ...]:
-    names = _names(tuple(write.attributes))
-    if written is None:
-        return (*write, names)
-    return (*write, names, dict.fromkeys(write.attributes, written))
-
-
-@lru_cache(maxsize=1000)
-def _names(names: tuple[str, ...]) -> str:
-    """Apps send the same few names again and again."""
-    return text_array(names)
+    # A plain tuple: orjson knows no others.
+    return (*write,) if written is None else (*write, dict.fromkeys(write.attributes, written))

@@ -29,7 +29,7 @@ TOUCH_PARAMETERS = 2
 # planner look each key up, however small the table is when it plans; joined plainly, a table of few
 # rows would be gone through for every row of the document, and still when it has grown. A row that
 # changes between the look-up and the update is left out: nobody changes one without the lock, and
-# those who share it name versions.
+# those who share it name versions, or let what is left out go this way (`plain_writes/`).
 TOUCH_PROFILES = """
 UPDATE profiles p SET updated_at = $2::timestamptz, email_as_given = touched.row ->> 4,
     analytics_visitor_id = touched.row ->> 5,

@@ -35,9 +35,9 @@ class Turn:
     """One batch under its locks.
 
     is_shared: others may be writing to the same apps, see `NeedsToBeAlone`. done: {place: result}
-    of the requests that `apply` has written for good before it is through with all; it is not asked
-    for them again, also when it fails. needs_to_be_alone: set by `apply` when the batch did what it
-    could not have done beside others.
+    of the requests that `apply` has written for good before it is through with all: it leaves them
+    out when it is called again, and they stay written when it fails. needs_to_be_alone: set by
+    `apply` when the batch did what it could not have done beside others.
     """
 
     is_shared: bool
