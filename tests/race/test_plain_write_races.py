@@ -11,8 +11,12 @@ import aiohttp
 import asyncpg
 import pytest
 
+from audience import public
 from audience.profile_changes.plain_writes import storage
+from audience.server import clock
+from tests.api.audience_api import leaf
 from tests.conftest import App, MakeApp
+from tests.race.test_shared_turns import turns
 from tests.service_process import ServiceProcess
 
 UNGUARDED = str(Path(__file__).with_name("unguarded_plain.py"))
@@ -78,6 +82,16 @@ async def _storm(url: str, app: App, people: int, seed: int) -> bool:
         app.app_id,
     )
     found = {(user_id, name): value for user_id, name, value in stored}
+    if await app.count("audiences"):
+        sevens = {
+            user_id for user_id, name, value in stored if "7" in value and int(name[1:]) % 2 == 0
+        }
+        members = await app.rows.fetch(
+            "SELECT p.user_id FROM audience_members m JOIN profiles p USING (app_id, profile_id)"
+            " WHERE m.app_id = $1",
+            app.app_id,
+        )
+        assert {row[0] for row in members} == sevens
     await app.rows.execute("DELETE FROM profiles")
     assert statuses == {204}
     return {key: found[key] for key in last} == last
@@ -91,14 +105,23 @@ async def test_without_the_guard_a_storm_loses_values(app: App, unguarded: str) 
 
 
 @pytest.mark.parametrize("people", [1, 4, 100])
+@pytest.mark.parametrize("is_watched", [False, True])
 async def test_a_storm_of_sharing_workers_loses_nothing(
-    make_app: MakeApp, guarded: str, rows: asyncpg.Connection, people: int
+    make_app: MakeApp, guarded: str, rows: asyncpg.Connection, people: int, *, is_watched: bool
 ) -> None:
     count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     deadlocks = await rows.fetchval(count)
     app = await make_app()
+    if is_watched:
+        conditions = [leaf("contains", "7", name=f"a{number}") for number in range(0, CLIENTS, 2)]
+        definition = {"operator": "or", "conditions": conditions}
+        fields = public.AudienceFields(name="Seven", definition=definition)
+        async with app.database.transaction() as conn:
+            await public.create_audience(conn, app.app_id, fields, "test", clock.now())
+    shared = (await turns(guarded)).get("shared", 0)
     for seed in range(3):
         assert await _storm(guarded, app, people, seed)
+    assert (await turns(guarded))["shared"] > shared
     assert await rows.fetchval(count) == deadlocks
 
 

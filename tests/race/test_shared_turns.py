@@ -20,6 +20,7 @@ from audience import public
 from audience.errors import Unavailable
 from audience.profile_changes import storage
 from audience.profile_changes.items import parse_items
+from audience.profile_changes.plain_writes import operations as plain_operations
 from audience.profile_changes.write_request import WriteRequest
 from audience.profile_changes.writer import Writer, make_writer
 from audience.profiles.storage import app_lock_key
@@ -234,6 +235,69 @@ async def test_a_refused_batch_saves_none_of_its_profiles(
     assert await pair.value() == 3
 
 
+@pytest.mark.parametrize("is_guarded", [False, True])
+async def test_a_plain_write_that_audiences_ask_about_loses_nothing(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, *, is_guarded: bool
+) -> None:
+    definition = {"operator": "or", "conditions": [leaf("eq", "x", name=one) for one in "ab"]}
+    fields = public.AudienceFields(name="Either", definition=definition)
+    async with pair.app.database.transaction() as conn:
+        await public.create_audience(conn, pair.app.app_id, fields, "test", clock.now())
+    if not is_guarded:
+        unguard(monkeypatch.setattr)
+    entries = [{"name": "a", "value": "no"}, {"name": "b", "value": "no"}]
+    for writer in (pair.first, pair.second):
+        # Each process learns the audiences and both types.
+        for _ in range(2):
+            await pair.write(writer, user_id="jbond", attributes=entries)
+        await writer.locks.unlock()
+    await pair.meet()
+    read, reads = plain_operations.read_found_profiles, [0]
+
+    async def read_and_step(*arguments: Any) -> Any:
+        found = await read(*arguments)
+        reads[0] += 1
+        if reads[0] == 1:
+            attributes = [{"name": "a", "value": "later"}]
+            await pair.write(pair.second, user_id="jbond", attributes=attributes)
+        return found
+
+    monkeypatch.setattr(plain_operations, "read_found_profiles", read_and_step)
+    await pair.write(pair.first, device_id="d", attributes=[{"name": "b", "value": "later"}])
+    assert reads == [3 if is_guarded else 2]
+    assert await pair.value("b") == "later"
+    # Before it, `meet` had set it.
+    assert await pair.value("a") == ("later" if is_guarded else "x")
+    # Unguarded, the value is there again and the membership is not.
+    assert await pair.app.count("audience_members") == 0
+
+
+async def test_what_is_saved_stays_when_the_rest_must_be_alone(pair: Pair) -> None:
+    await pair.meet()
+    version = "SELECT xmin::text FROM profiles WHERE app_id = $1 AND user_id = 'jbond'"
+    plain = request_of(pair.app, user_id="jbond", attributes=[{"name": "a", "value": "y"}])
+    others = [request_of(pair.app, user_id=f"new {number}", attributes=ADD) for number in range(1)]
+    seen: list[str] = []
+    genuine = plain_operations.save_plain_writes
+
+    async def noted(*arguments: Any) -> set[int]:
+        saved = await genuine(*arguments)
+        seen.append(await pair.app.rows.fetchval(version, pair.app.app_id))
+        return saved
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain_operations, "save_plain_writes", noted)
+        writing = asyncio.create_task(pair.first.write([plain, *others]))
+        while not seen:
+            await asyncio.sleep(0.01)
+        # The first one waits until the second one does not share any more.
+        await pair.second.locks.unlock()
+        assert await writing == [[], []]
+    assert seen == [await pair.app.rows.fetchval(version, pair.app.app_id)]
+    assert await pair.value("a") == "y"
+    assert (await pair.app.profile("user_id", "new 0"))["attributes"] == {"n": 1}
+
+
 @pytest.mark.parametrize("profiles", [0, 1, 5, 200])
 async def test_rows_are_updated_in_the_order_of_the_parameters(app: App, profiles: int) -> None:
     # However small the table is when the statement is planned.
@@ -357,10 +421,12 @@ async def _storm(url: str, app: App, people: int, seed: int) -> bool:
     stored = "SELECT sum((attributes ->> 'n')::int) FROM profiles WHERE app_id = $1"
     total = await app.rows.fetchval(stored, app.app_id)
     await app.rows.execute("DELETE FROM profiles")
-    return set(statuses) == {204} and total == 1500 + people
+    assert set(statuses) == {204}
+    return bool(total == 1500 + people)
 
 
-async def _turns(url: str) -> dict[str, float]:
+async def turns(url: str) -> dict[str, float]:
+    """How many batches of each kind the service has counted."""
     async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
         lines = (await answer.text()).splitlines()
     found = [line for line in lines if line.startswith("audience_write_turns_total")]
@@ -380,10 +446,10 @@ async def test_a_storm_of_sharing_workers_loses_nothing(
     count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     deadlocks = await rows.fetchval(count)
     app = await make_app()
-    before = await _turns(guarded)
+    before = await turns(guarded)
     for seed, people in enumerate((20, 5, 200, 20, 5, 200)):
         assert await _storm(guarded, app, people, seed), people
-    after = await _turns(guarded)
+    after = await turns(guarded)
     assert after["shared"] > before.get("shared", 0)
     assert after["repeated"] > before.get("repeated", 0)
     assert await rows.fetchval(count) == deadlocks
