@@ -43,12 +43,8 @@ def unguarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
         yield service.url
 
 
-async def _storm(url: str, app: App, people: int, seed: int) -> bool:
-    """Clients that each set an attribute of their own, by any identifier; true when none is lost.
-
-    Each client waits for its answer before it sets the next value, so its last one must be stored.
-    """
-    dice = random.Random(seed)  # noqa: S311 - reproducible, not secret
+async def _make_persons(app: App, people: int) -> list[dict[str, str]]:
+    """Profiles that have every attribute; the identifiers of each."""
     entries = [{"name": f"a{number}", "value": "start"} for number in range(CLIENTS)]
     persons = [
         {
@@ -59,6 +55,32 @@ async def _storm(url: str, app: App, people: int, seed: int) -> bool:
         for number in range(people)
     ]
     await app.write(*({**person, "attributes": entries} for person in persons))
+    return persons
+
+
+async def _require_members(app: App, found: dict[tuple[str, str], str]) -> None:
+    """Who is in the audience, where there is one, is who should be."""
+    if await app.count("audiences"):
+        sevens = {
+            user_id
+            for (user_id, name), value in found.items()
+            if "7" in value and int(name[1:]) % 2 == 0
+        }
+        members = await app.rows.fetch(
+            "SELECT p.user_id FROM audience_members m JOIN profiles p USING (app_id, profile_id)"
+            " WHERE m.app_id = $1",
+            app.app_id,
+        )
+        assert {row[0] for row in members} == sevens
+
+
+async def _storm(url: str, app: App, people: int, seed: int) -> bool:
+    """Clients that each set an attribute of their own, by any identifier; true when none is lost.
+
+    Each client waits for its answer before it sets the next value, so its last one must be stored.
+    """
+    dice = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    persons = await _make_persons(app, people)
     last: dict[tuple[str, str], str] = {}
     statuses = set()
 
@@ -82,16 +104,7 @@ async def _storm(url: str, app: App, people: int, seed: int) -> bool:
         app.app_id,
     )
     found = {(user_id, name): value for user_id, name, value in stored}
-    if await app.count("audiences"):
-        sevens = {
-            user_id for user_id, name, value in stored if "7" in value and int(name[1:]) % 2 == 0
-        }
-        members = await app.rows.fetch(
-            "SELECT p.user_id FROM audience_members m JOIN profiles p USING (app_id, profile_id)"
-            " WHERE m.app_id = $1",
-            app.app_id,
-        )
-        assert {row[0] for row in members} == sevens
+    await _require_members(app, found)
     await app.rows.execute("DELETE FROM profiles")
     assert statuses == {204}
     return {key: found[key] for key in last} == last
