@@ -34,14 +34,6 @@ DEFINITIONS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def guarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the service as it is, two workers."""
-    folder = tmp_path_factory.mktemp("guarded")
-    with ServiceProcess(folder, "--workers", "2", DATABASE_URL=database_url) as service:
-        yield service.url
-
-
 @pytest.fixture
 def unguarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the service whose definitions change without the lock, two workers.

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +16,10 @@ from audience.server import clock
 from tests.api.audience_api import leaf
 from tests.conftest import App, MakeApp
 from tests.race.test_shared_turns import turns
-from tests.service_process import ServiceProcess
 
 UNGUARDED = str(Path(__file__).with_name("unguarded_plain.py"))
 MAX_ROUNDS = 40
 CLIENTS, WRITES = 24, 40
-
-
-@pytest.fixture(scope="module")
-def guarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the service as it is, two workers."""
-    folder = tmp_path_factory.mktemp("guarded")
-    with ServiceProcess(folder, "--workers", "2", DATABASE_URL=database_url) as service:
-        yield service.url
-
-
-@pytest.fixture(scope="module")
-def unguarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the service that puts back what it has read, two workers."""
-    folder = tmp_path_factory.mktemp("unguarded")
-    service = ServiceProcess(
-        folder, "--workers", "2", program=(UNGUARDED,), DATABASE_URL=database_url
-    )
-    with service:
-        yield service.url
 
 
 async def _make_persons(app: App, people: int) -> list[dict[str, str]]:

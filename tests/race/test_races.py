@@ -7,7 +7,7 @@ nothing about the guard.
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,9 @@ import pytest
 
 from audience.profiles.identifiers import Identifier
 from tests.conftest import App, MakeApp
-from tests.service_process import ServiceProcess
 
 UNGUARDED = str(Path(__file__).with_name("unguarded.py"))
 MAX_ROUNDS = 40
-
-
-@pytest.fixture(scope="module")
-def guarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the service as it is, two workers."""
-    folder = tmp_path_factory.mktemp("guarded")
-    with ServiceProcess(folder, "--workers", "2", DATABASE_URL=database_url) as service:
-        yield service.url
-
-
-@pytest.fixture(scope="module")
-def unguarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the service without its guard, two workers."""
-    folder = tmp_path_factory.mktemp("unguarded")
-    service = ServiceProcess(
-        folder, "--workers", "2", program=(UNGUARDED,), DATABASE_URL=database_url
-    )
-    with service:
-        yield service.url
 
 
 async def _storm(url: str, app: App, items: list[dict[str, Any]], connections: int) -> list[int]:

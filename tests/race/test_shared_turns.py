@@ -7,7 +7,7 @@ storms go over HTTP to two real workers, first without the guard.
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from audience.server.session_locks import locks
 from tests.api.audience_api import leaf
 from tests.conftest import App, MakeApp
 from tests.race.unguarded_versions import unguard
-from tests.service_process import ServiceProcess
 
 UNGUARDED = str(Path(__file__).with_name("unguarded_versions.py"))
 MAX_ROUNDS = 40
@@ -380,25 +379,6 @@ def _nodes(plan: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return found + [one for child in plan.get("Plans", []) for one in _nodes(child, kind)]
 
 
-@pytest.fixture(scope="module")
-def guarded(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the service as it is, two workers."""
-    folder = tmp_path_factory.mktemp("guarded")
-    with ServiceProcess(folder, "--workers", "2", DATABASE_URL=database_url) as service:
-        yield service.url
-
-
-@pytest.fixture(scope="module")
-def unguarded_service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the service without the guard, two workers."""
-    folder = tmp_path_factory.mktemp("unguarded")
-    service = ServiceProcess(
-        folder, "--workers", "2", program=(UNGUARDED,), DATABASE_URL=database_url
-    )
-    with service:
-        yield service.url
-
-
 async def _storm(url: str, app: App, people: int, seed: int) -> bool:
     """1,500 additions by 64 connections to a few profiles, three a request; true when all count.
 
@@ -433,9 +413,9 @@ async def turns(url: str) -> dict[str, float]:
     return {line.split('"')[1]: float(line.split()[-1]) for line in found}
 
 
-async def test_without_the_guard_a_storm_loses_additions(app: App, unguarded_service: str) -> None:
+async def test_without_the_guard_a_storm_loses_additions(app: App, unguarded: str) -> None:
     for seed in range(MAX_ROUNDS):
-        if not await _storm(unguarded_service, app, 20, seed):
+        if not await _storm(unguarded, app, 20, seed):
             return
     pytest.fail(f"{MAX_ROUNDS} rounds without the guard did no damage: the race proves nothing")
 
