@@ -93,7 +93,7 @@ async def write_batch(
     if not done:
         saved: set[int] = set()
         try:
-            await save_plain(conn, requests, now, saved, is_shared=is_shared)
+            await save_plain(conn, requests, now, saved)
         finally:
             done.update({place: [*requests[place].items.skipped] for place in saved})
     if not done:

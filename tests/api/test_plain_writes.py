@@ -135,7 +135,7 @@ def outcome(result: Any) -> Any:
     return result if isinstance(result, list) else (type(result), str(result))
 
 
-async def nobody(*_arguments: Any, **_options: Any) -> None:
+async def nobody(*_arguments: Any) -> None:
     return
 
 
@@ -162,10 +162,8 @@ async def pair(
     pair = Pair(await make_app(), await make_app(), writer, monkeypatch)
     genuine = operations.save_plain
 
-    async def noted(
-        conn: Any, requests: Any, now: Any, saved: set[int], *, is_shared: bool
-    ) -> None:
-        await genuine(conn, requests, now, saved, is_shared=is_shared)
+    async def noted(conn: Any, requests: Any, now: Any, saved: set[int]) -> None:
+        await genuine(conn, requests, now, saved)
         pair.last += sorted(saved)
 
     monkeypatch.setattr(operations, "save_plain", noted)

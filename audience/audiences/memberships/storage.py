@@ -101,7 +101,7 @@ _DUE_PART = """, due AS (
 )"""
 
 
-def _saving(first: int, *, has_due: bool) -> str:
+def saving_memberships(first: int, *, has_due: bool) -> str:
     """The beginning of a statement that stores differences, with parameters from `first` on.
 
     They are two documents, and one more with has_due: most apps have nothing that time changes, and
@@ -115,14 +115,19 @@ def _saving(first: int, *, has_due: bool) -> str:
 
 
 #: By whether anything that time changes is to be stored.
-SAVE_MEMBERSHIPS = {has_due: f"{_saving(1, has_due=has_due)} SELECT" for has_due in (False, True)}
+SAVE_MEMBERSHIPS = {
+    has_due: f"{saving_memberships(1, has_due=has_due)} SELECT" for has_due in (False, True)
+}
 TOUCH_AND_SAVE_MEMBERSHIPS = {
-    has_due: f"{_saving(TOUCH_PARAMETERS + 1, has_due=has_due)} {TOUCH_PROFILES}"
+    has_due: f"{saving_memberships(TOUCH_PARAMETERS + 1, has_due=has_due)} {TOUCH_PROFILES}"
     for has_due in (False, True)
 }
 # The rows first, as those who only touch them do: the parts that nobody reads come last.
 TOUCH_UNCHANGED_AND_SAVE_MEMBERSHIPS = {
-    has_due: f"{_saving(TOUCH_PARAMETERS + 1, has_due=has_due)}, {TOUCHED_PART} {REFUSE_CHANGED}"
+    has_due: (
+        f"{saving_memberships(TOUCH_PARAMETERS + 1, has_due=has_due)}, "
+        f"{TOUCHED_PART} {REFUSE_CHANGED}"
+    )
     for has_due in (False, True)
 }
 
@@ -194,7 +199,7 @@ async def save_memberships(
     The profiles must be stored already.  On repeat: the same state, member_since stays.
     """
     if any(differences.values()):
-        documents = _documents(differences, now)
+        documents = membership_documents(differences, now)
         await conn.execute(SAVE_MEMBERSHIPS[len(documents) > _WITHOUT_DUE], *documents)
 
 
@@ -209,7 +214,7 @@ async def touch_profiles_and_save(
     if not any(differences.values()):
         await touch_profiles(conn, sets, versions)
         return
-    documents = _documents(differences, now)
+    documents = membership_documents(differences, now)
     statements = (
         TOUCH_AND_SAVE_MEMBERSHIPS if versions is None else TOUCH_UNCHANGED_AND_SAVE_MEMBERSHIPS
     )
@@ -220,8 +225,8 @@ async def touch_profiles_and_save(
 _WITHOUT_DUE = 2
 
 
-def _documents(differences: Mapping[str, Differences], now: datetime) -> list[str]:
-    """The parameters of `_saving`, in its order; the last one only when there is something due."""
+def membership_documents(differences: Mapping[str, Differences], now: datetime) -> list[str]:
+    """The parameters of `saving_memberships`, in its order; the last only with something due."""
     kept = [
         (app_id, audience_id, profile_id, matched_at, since or now)
         for app_id, found in differences.items()

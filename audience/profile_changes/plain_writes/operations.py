@@ -9,20 +9,23 @@ import asyncpg
 
 from audience.audiences.memberships.audience_set import AudienceSet
 from audience.audiences.memberships.cache import known_audiences
-from audience.audiences.memberships.decide import Before, Differences, decide_all
-from audience.audiences.memberships.storage import touch_profiles_and_save
+from audience.audiences.memberships.decide import Before, Differences, decide_memberships
 from audience.profile_changes import known_apps
 from audience.profile_changes.loaded_app import KnownApp
-from audience.profile_changes.plain_writes.rows import changed_profile, plain_write
+from audience.profile_changes.plain_writes.rows import (
+    FoundProfile,
+    PlainWrite,
+    changed_profile,
+    plain_write,
+)
 from audience.profile_changes.plain_writes.storage import (
     PlainBatch,
     read_found_profiles,
+    save_decided_writes,
     save_plain_writes,
 )
 from audience.profile_changes.write_request import WriteRequest
 from audience.profiles.identifiers import Identifier
-from audience.profiles.profile_set import ProfileSet
-from audience.server.clock import new_id
 from audience.server.session_locks.writer import Conflicts
 
 #: Writes of a batch that must be expected to be saved so: the others cost a statement more.
@@ -73,16 +76,13 @@ async def save_plain(
     requests: Sequence[WriteRequest],
     now: Callable[[], datetime],
     saved: set[int],
-    *,
-    is_shared: bool,
 ) -> None:
     """Save the requests that depend on little of what is stored.
 
     saved: gets the places of those that are done with, in two lots, also when the second one fails.
     They are done before the others of the batch, but none before an earlier one that names the same
     identifier.
-    Needs the locks; is_shared: with others who do as this does. Not for an open transaction: its
-    requests were not sent at the same time.
+    Needs the locks. Not for an open transaction: its requests were not sent at the same time.
     Errors: Conflicts when one of the others has changed a profile meanwhile.
     """
     if conn.is_in_transaction():
@@ -94,7 +94,7 @@ async def save_plain(
     if found.unwatched.writes:
         saved |= await save_plain_writes(conn, found.unwatched, now())
     if found.watched.writes:
-        saved |= await _save_watched(conn, found, now, is_shared=is_shared)
+        saved |= await _save_watched(conn, found, now)
     experience.note(len(saved), found.count)
 
 
@@ -146,37 +146,34 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 
 async def _save_watched(
-    conn: asyncpg.Connection, plain: _Sorted, now: Callable[[], datetime], *, is_shared: bool
+    conn: asyncpg.Connection, plain: _Sorted, now: Callable[[], datetime]
 ) -> set[int]:
     """Save the writes for whose attributes audiences ask, with the memberships that follow."""
     found = await read_found_profiles(conn, plain.watched)
     moment = now()
     saved: set[int] = set()
-    sets: dict[str, ProfileSet] = {}
+    decided: dict[str, list[tuple[PlainWrite, FoundProfile]]] = {}
     differences: dict[str, Differences] = {}
-    versions: dict[str, dict[str, str]] = {}
     for app_id, writes in plain.watched.writes.items():
-        profiles, before = ProfileSet(new_profile_id=new_id), {}
+        audiences = plain.audiences[app_id]
+        differences[app_id], of_app, seen = Differences(), [], set()
         for write in writes:
             stored = found.get(write.place)
             # The second write to a profile must find what the first one has left.
-            if stored is None or stored.profile_id in before:
+            if stored is None or stored.profile_id in seen:
                 continue
+            seen.add(stored.profile_id)
             profile = changed_profile(stored, write, moment)
-            profiles.profiles[profile.profile_id] = profile
-            profiles.touch(profile, moment)
             memberships = dict.fromkeys(stored.audience_ids or ())
-            before[profile.profile_id] = Before(moment, memberships, attributes=stored.attributes)
-            versions.setdefault(app_id, {})[profile.profile_id] = stored.version
+            before = Before(moment, memberships, attributes=stored.attributes)
+            decide_memberships(audiences, profile, before, moment, differences[app_id])
+            of_app.append((write, stored))
             saved.add(write.place)
-        if before:
-            sets[app_id] = profiles
-            differences[app_id] = decide_all(plain.audiences[app_id], profiles, before, moment)
+        if of_app:
+            decided[app_id] = of_app
     if saved:
         try:
-            await touch_profiles_and_save(
-                conn, sets, differences, moment, versions=versions if is_shared else None
-            )
+            await save_decided_writes(conn, decided, differences, moment)
         except asyncpg.SerializationError as error:
             raise Conflicts from error
     return saved

@@ -23,7 +23,7 @@ from audience.profiles.identifiers import (
     USER_ID,
     Identifier,
 )
-from audience.profiles.profile import Profile, microseconds
+from audience.profiles.profile import Profile
 
 
 class PlainWrite(NamedTuple):
@@ -95,33 +95,19 @@ def _values(entries: tuple[Entry, ...], known: KnownApp) -> dict[str, AttributeV
 
 
 class FoundProfile(NamedTuple):
-    """What of a profile a plain write changes, as stored; with the version of its row.
+    """What audiences may ask of the profile of a plain write, as stored.
 
+    row: where the row is and which transaction wrote it, as long as nobody has changed it since.
     audience_ids: the audiences it is in, None for none.
     """
 
     profile_id: str
-    version: str
-    email_as_given: str | None
-    analytics_visitor_id: str | None
+    row: tuple[str, str]
     attributes: dict[str, AttributeValue]
-    written_at: dict[str, int]
     audience_ids: list[str] | None
 
 
 def changed_profile(found: FoundProfile, write: PlainWrite, now: datetime) -> Profile:
-    """What the write makes of the profile; of what it does not change only the id is there."""
-    visitor_id = write.analytics_visitor_id
-    return Profile(
-        found.profile_id,
-        now,
-        now,
-        email_as_given=write.email_as_given or found.email_as_given,
-        analytics_visitor_id=visitor_id or found.analytics_visitor_id,
-        analytics_visitor_seen_at=now if visitor_id else None,
-        attributes={**found.attributes, **write.attributes},
-        attribute_written_at={
-            **found.written_at,
-            **dict.fromkeys(write.attributes, microseconds(now)),
-        },
-    )
+    """What the write makes of the profile; of the profile only its id and attributes are there."""
+    attributes = {**found.attributes, **write.attributes}
+    return Profile(found.profile_id, now, now, attributes=attributes)

@@ -1,9 +1,10 @@
 """SQL of plain writes: find, check and save in one statement, for all apps of a batch.
 
 Where audiences ask for the attributes, find and check in one; then the process decides about the
-memberships and saves all as it saves other writes, by the versions of what was read.
+memberships and saves all in a second one, if the rows are still those that were read.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -13,9 +14,12 @@ from typing import Any
 import asyncpg
 import orjson
 
+from audience.audiences.memberships.decide import Differences
+from audience.audiences.memberships.storage import membership_documents, saving_memberships
 from audience.profile_changes.loaded_app import KnownApp
 from audience.profile_changes.plain_writes.rows import FoundProfile, PlainWrite
 from audience.profiles.profile import microseconds
+from audience.profiles.touches.storage import REFUSE_CHANGED
 
 #: Larger attributes go the usual way, which knows how large and how many they may get.
 MOST_BYTES = 8000
@@ -60,19 +64,21 @@ _UNLESS_ERASED = """NOT EXISTS (
             ) erased
         )"""
 
+_UPDATING = """UPDATE profiles p SET updated_at = $2::timestamptz,
+        email_as_given = coalesce(given.write ->> 7, p.email_as_given),
+        analytics_visitor_id = coalesce(given.write ->> 6, p.analytics_visitor_id),
+        analytics_visitor_seen_at =
+            CASE WHEN given.write ->> 6 IS NULL THEN p.analytics_visitor_seen_at ELSE $2 END,
+        attributes = p.attributes || (given.write -> 8),
+        attribute_written_at = p.attribute_written_at || (given.write -> 9)"""
+
 # Rows are updated in the order of profiles, as by everybody, so that two that share the lock never
 # wait for each other in a circle. Of two writes to a profile the first is saved, the other one is
 # not: a row is updated once. A row that another one changes meanwhile is left out, and one that
 # another one has changed later by its clock: write times of a profile don't go back.
 _SAVING = f"""
 WITH saved AS (
-    UPDATE profiles p SET updated_at = $2::timestamptz,
-        email_as_given = coalesce(given.write ->> 7, p.email_as_given),
-        analytics_visitor_id = coalesce(given.write ->> 6, p.analytics_visitor_id),
-        analytics_visitor_seen_at =
-            CASE WHEN given.write ->> 6 IS NULL THEN p.analytics_visitor_seen_at ELSE $2 END,
-        attributes = p.attributes || (given.write -> 8),
-        attribute_written_at = p.attribute_written_at || (given.write -> 9)
+    {_UPDATING}
     FROM (
         SELECT given.write, stored.place FROM {_FINDING}
         CROSS JOIN LATERAL (
@@ -91,19 +97,32 @@ SELECT json_agg(place)::text FROM saved
 
 # [place, what `FoundProfile` has]
 _READING = f"""
-SELECT json_agg(json_build_array((given.write ->> 0)::integer, p.profile_id, p.version,
-    p.email_as_given, p.analytics_visitor_id, p.attributes, p.attribute_written_at, (
+SELECT json_agg(json_build_array((given.write ->> 0)::integer, p.profile_id,
+    json_build_array(p.place, p.version), p.attributes, (
         SELECT array_agg(m.audience_id::text) FROM audience_members m
         WHERE m.app_id = app.app_id AND m.profile_id = held.profile_id
     )))::text
 FROM {_FINDING}
 CROSS JOIN LATERAL (
-    SELECT q.*, q.xmin AS version FROM profiles q
+    SELECT q.*, q.ctid AS place, q.xmin AS version FROM profiles q
     WHERE q.app_id = app.app_id AND q.profile_id = held.profile_id
     LIMIT 1
 ) p
 WHERE {_ALLOWING} AND {{unless}}
 """  # noqa: S608
+
+# $1: writes that were decided about, in the order of profiles, each with the place of its row and
+# the transaction that wrote it. Both are one state of one row, so that nothing is looked up again.
+_TOUCHED_PART = f"""touched AS (
+    {_UPDATING}
+    FROM jsonb_array_elements($1::jsonb) AS given(write)
+    WHERE p.ctid = (given.write ->> 10)::tid AND p.xmin = (given.write ->> 11)::xid
+    RETURNING 1
+)"""
+SAVE_DECIDED = f"WITH {_TOUCHED_PART} {REFUSE_CHANGED}"
+SAVE_DECIDED_AND_MEMBERSHIPS = (
+    f"{saving_memberships(3, has_due=False)}, {_TOUCHED_PART} {REFUSE_CHANGED}"
+)
 
 
 @cache
@@ -163,7 +182,36 @@ async def read_found_profiles(
     return {place: FoundProfile(*row) for place, *row in rows}
 
 
+async def save_decided_writes(
+    conn: asyncpg.Connection,
+    decided: Mapping[str, Sequence[tuple[PlainWrite, FoundProfile]]],
+    differences: Mapping[str, Differences],
+    now: datetime,
+) -> None:
+    """Save writes, by app, with the memberships that follow; one statement.  Needs the locks.
+
+    Errors: asyncpg.SerializationError when a profile is not as it was found any more; nothing is
+    written then, nor on repeat.
+    """
+    written = microseconds(now)
+    rows = [
+        (*_row(write, written), *found.row)
+        for app_id in sorted(decided)
+        for write, found in sorted(decided[app_id], key=_profile_id)
+    ]
+    document = orjson.dumps(rows).decode()
+    if any(differences.values()):
+        memberships = membership_documents(differences, now)
+        await conn.execute(SAVE_DECIDED_AND_MEMBERSHIPS, document, now, *memberships)
+    else:
+        await conn.execute(SAVE_DECIDED, document, now)
+
+
 _PLACE = itemgetter(0)
+
+
+def _profile_id(decided: tuple[PlainWrite, FoundProfile]) -> str:
+    return decided[1].profile_id
 
 
 def _row(write: PlainWrite, written: int | None) -> tuple[Any, ...]:
