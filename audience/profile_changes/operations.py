@@ -85,8 +85,9 @@ async def write_batch(
     but what is in `done`.
     done: {place: result} of those that are not to be written any more; gets the plain ones.
     is_shared: the locks are shared with others who do as this does.
-    Errors then: NeedsToBeAlone, nothing but `done` is applied, when more than attributes of
-    existing profiles would change, or another one has changed one of these meanwhile.
+    Errors, with nothing but `done` applied: NeedsToBeAlone when they are shared and more than
+    attributes of existing profiles would change; Conflicts when one of the profiles was changed
+    meanwhile, or has moved (VACUUM FULL, which asks for no lock of ours).
     """
     if done is None:
         done = {}

@@ -147,15 +147,29 @@ async def _made(app: App, profiles: int) -> None:
 
 async def _update_of_profiles(app: App, statement: str, parameters: str) -> dict[str, Any]:
     """The part of the statement's plan that updates profiles."""
-    conn = await app.database.connect()
-    try:
-        await conn.execute(f"PREPARE saving AS {statement}")
-        plan = await conn.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE saving({parameters})")
-    finally:
-        await conn.close()
-    updates = _nodes(json.loads(plan)[0]["Plan"], "ModifyTable")
+    updates = _nodes(await _plan(app, statement, parameters), "ModifyTable")
     (update,) = [node for node in updates if node["Relation Name"] == "profiles"]
     return update
+
+
+async def _plan(app: App, statement: str, parameters: str) -> dict[str, Any]:
+    conn = await app.database.connect()
+    try:
+        await conn.execute(f"PREPARE plain AS {statement}")
+        plan = await conn.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE plain({parameters})")
+    finally:
+        await conn.close()
+    found: dict[str, Any] = json.loads(plan)[0]["Plan"]
+    return found
+
+
+def _require_look_ups(plan: dict[str, Any]) -> None:
+    """Each row is looked up by its key in its app."""
+    kinds = {node["Node Type"] for node in _all_nodes(plan)}
+    assert not kinds & {"Seq Scan", "Hash Join", "Merge Join", "Materialize"}
+    for node in _all_nodes(plan):
+        if "Index Cond" in node:
+            assert "app_id" in node["Index Cond"]
 
 
 #: However small the tables are when the statement is planned.
@@ -174,11 +188,14 @@ async def test_rows_are_updated_in_the_order_of_profiles(
     assert inner["Node Type"] == "Tid Scan"
     assert _all_nodes(outer)[0]["Node Type"] in ("Subquery Scan", "Sort")
     assert "Sort" in [node["Node Type"] for node in _all_nodes(outer)[:2]]
-    kinds = {node["Node Type"] for node in _all_nodes(outer)}
-    assert not kinds & {"Seq Scan", "Hash Join", "Merge Join", "Materialize"}
-    for node in _all_nodes(outer):
-        if "Index Cond" in node:
-            assert "app_id" in node["Index Cond"]
+    _require_look_ups(outer)
+
+
+@pytest.mark.parametrize("profiles", [0, 1, 5, 200])
+@pytest.mark.parametrize("has_erased", [False, True])
+async def test_what_is_read_is_looked_up(app: App, profiles: int, *, has_erased: bool) -> None:
+    await _made(app, profiles)
+    _require_look_ups(await _plan(app, storage.reading_statement(has_erased=has_erased), "'[]'"))
 
 
 @pytest.mark.parametrize("profiles", [0, 1, 5, 200])
@@ -202,21 +219,26 @@ async def test_decided_writes_go_to_the_rows_that_were_read(
 
 
 async def test_a_decided_write_goes_to_the_row_that_was_read_and_to_no_other(app: App) -> None:
-    await app.write({"user_id": "u", "attributes": [{"name": "plan", "value": "gold"}]})
-    read = "SELECT profile_id::text, ctid::text, xmin::text FROM profiles WHERE app_id = $1"
-    profile_id, place, version = await app.rows.fetchrow(read, app.app_id)
-    others = await app.rows.fetchval("SELECT pg_current_xact_id()::xid::text")
+    gold = {"plan": "gold"}
+    entries = [{"name": "plan", "value": "gold"}]
+    await app.write(*({"user_id": name, "attributes": entries} for name in ("u", "other")))
+    read = "SELECT profile_id::text, ctid::text, xmin::text FROM profiles ORDER BY user_id DESC"
+    (profile_id, place, version), (_, other_place, other_version) = await app.rows.fetch(read)
+    # As after an import, or when the table was restored.
+    assert version == other_version
+    newer = await app.rows.fetchval("SELECT pg_current_xact_id()::xid::text")
     write = PlainWrite(0, "user_id", "u", "u", None, None, None, None, {"plan": "silver"})
 
     async def save(row: tuple[str, str]) -> None:
-        found = FoundProfile(profile_id, row, {"plan": "gold"}, None)
-        decided = {app.app_id: [(write, found)]}
+        decided = {app.app_id: [(write, FoundProfile(profile_id, row, gold, None))]}
         await storage.save_decided_writes(app.rows, decided, {}, clock.now())
 
-    # Another row may stand in the place by now.
-    with pytest.raises(asyncpg.SerializationError):
-        await save((place, others))
-    assert (await app.profile("user_id", "u"))["attributes"] == {"plan": "gold"}
+    # VACUUM and an INSERT put another row in the place, VACUUM FULL one of the same transaction.
+    for row in ((place, newer), (other_place, version)):
+        with pytest.raises(asyncpg.SerializationError):
+            await save(row)
+        for name in ("u", "other"):
+            assert (await app.profile("user_id", name))["attributes"] == gold
     await save((place, version))
     assert (await app.profile("user_id", "u"))["attributes"] == {"plan": "silver"}
     with pytest.raises(asyncpg.SerializationError):

@@ -97,7 +97,7 @@ def _values(entries: tuple[Entry, ...], known: KnownApp) -> dict[str, AttributeV
 class FoundProfile(NamedTuple):
     """What audiences may ask of the profile of a plain write, as stored.
 
-    row: where the row is and which transaction wrote it, as long as nobody has changed it since.
+    row: where its row is and which transaction wrote that; of this profile, one state of the row.
     audience_ids: the audiences it is in, None for none.
     """
 

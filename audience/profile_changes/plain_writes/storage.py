@@ -111,12 +111,15 @@ CROSS JOIN LATERAL (
 WHERE {_ALLOWING} AND {{unless}}
 """  # noqa: S608
 
-# $1: writes that were decided about, in the order of profiles, each with the place of its row and
-# the transaction that wrote it. Both are one state of one row, so that nothing is looked up again.
+# $1: writes that were decided about, in the order of profiles, each with the place of its row, the
+# transaction that wrote it, and the profile's id. Together they are one state of one row, so that
+# nothing is looked up again: VACUUM FULL may put another row of that transaction in the place.
+# As text, because an index could find a uuid.
 _TOUCHED_PART = f"""touched AS (
     {_UPDATING}
     FROM jsonb_array_elements($1::jsonb) AS given(write)
     WHERE p.ctid = (given.write ->> 10)::tid AND p.xmin = (given.write ->> 11)::xid
+        AND p.profile_id::text = given.write ->> 12
     RETURNING 1
 )"""
 SAVE_DECIDED = f"WITH {_TOUCHED_PART} {REFUSE_CHANGED}"
@@ -195,7 +198,7 @@ async def save_decided_writes(
     """
     written = microseconds(now)
     rows = [
-        (*_row(write, written), *found.row)
+        (*_row(write, written), *found.row, found.profile_id)
         for app_id in sorted(decided)
         for write, found in sorted(decided[app_id], key=_profile_id)
     ]

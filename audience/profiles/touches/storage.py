@@ -3,7 +3,8 @@
 Two ways: by whoever is the only writer of the app, and by one of several who share its lock
 (`server/session_locks/`). The latter name the version of each row that they have read: the
 transaction that wrote it (`xmin`, which every update changes, and nothing else). When one of the
-rows is another one by now, nothing is saved.
+rows is another one by now, nothing is saved. (Plain writes have ways of their own,
+`profile_changes/plain_writes/`.)
 """
 
 from collections.abc import Mapping

@@ -18,7 +18,8 @@ Result = TypeVar("Result")
 _MOST_ALONE = 0.5
 #: How much the newest batch counts in that part.
 _NEWEST = 0.1
-#: So often a batch is begun again because somebody was faster, before it asks to be alone.
+#: So often a batch is begun again because somebody was faster, before it asks to be alone. Then
+#: only what asks for no lock can interfere, such as VACUUM FULL.
 _MOST_CONFLICTS = 2
 
 
