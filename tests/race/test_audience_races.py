@@ -166,10 +166,10 @@ async def test_without_the_guard_an_edit_in_a_storm_does_damage(
     for seed in range(MAX_ROUNDS):
         try:
             audience_id, definition = await _edited_in_a_storm(race, FEW, seed)
-        except ExceptionGroup as failed:
+        except* Refused:
             # Unguarded, a fill and a write can also wait for each other: that shows nothing.
-            if failed.split(Refused)[1]:
-                raise
+            audience_id = ""
+        if not audience_id:
             continue
         try:
             await assert_as_evaluated(app, audience_id, definition)
