@@ -22,7 +22,9 @@ WIDGETS = (ROOT / "docs" / "widgets.md").read_text("utf-8")
 @pytest.fixture
 async def below_a_path(database_url: str) -> AsyncIterator[Client]:
     settings = Settings(root_path="/piwik")
-    async with TestClient(serve_in_test(create_app(settings, database_url))) as client:
+    async with TestClient(
+        serve_in_test(create_app(settings, database_url, with_jobs=False))
+    ) as client:
         yield client
 
 

@@ -29,7 +29,9 @@ async def _get(client: Client, path: str, **headers: str) -> Any:
 @pytest.fixture
 async def below_a_path(database_url: str) -> AsyncIterator[Client]:
     settings = Settings(root_path="/piwik")
-    async with TestClient(serve_in_test(create_app(settings, database_url))) as client:
+    async with TestClient(
+        serve_in_test(create_app(settings, database_url, with_jobs=False))
+    ) as client:
         yield client
 
 

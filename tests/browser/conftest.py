@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from audience.server.jobs import job_lock_key
 from consent.data_subject_requests.intake.handlers import REQUEST_LIMIT
+from consent.data_subject_requests.setting_up import REQUEST_JOBS
 from tests.browser.consent_pages import TYPES, Shop
 from tests.browser.faulty_instance import FaultyInstance
 from tests.conftest import App, Authorized
@@ -45,12 +48,26 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="package")
+async def quiet_database_url(database_url: str) -> AsyncIterator[str]:
+    """The database of the run; no service works on requests in the background, but the tests do.
+
+    An instance lives as long as the package, on the same database; its jobs would take mails and
+    steps of executions away from the test that waits for them.
+    """
+    connection = await asyncpg.connect(database_url)
+    for job in REQUEST_JOBS:
+        await connection.execute("SELECT pg_advisory_lock($1)", job_lock_key(job))
+    yield database_url
+    await connection.close()
+
+
+@pytest.fixture(scope="package")
 def instance(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    quiet_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceProcess]:
     """The service in a process of its own, on the database of the run."""
     folder = tmp_path_factory.mktemp("instance")
-    with ServiceProcess(folder, DATABASE_URL=database_url) as service:
+    with ServiceProcess(folder, DATABASE_URL=quiet_database_url) as service:
         yield service
 
 

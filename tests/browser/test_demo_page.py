@@ -14,10 +14,13 @@ from tests.service_process import ServiceProcess
 
 
 @pytest.fixture(scope="module")
-def demo(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+def demo(
+    quiet_database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
     """The service with its demo app, below a path as behind a proxy."""
     folder = tmp_path_factory.mktemp("demo")
-    with ServiceProcess(folder, "--demo", DATABASE_URL=database_url, ROOT_PATH="/am") as service:
+    environment = {"DATABASE_URL": quiet_database_url, "ROOT_PATH": "/am"}
+    with ServiceProcess(folder, "--demo", **environment) as service:
         yield service
 
 

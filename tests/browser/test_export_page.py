@@ -1,5 +1,6 @@
 """The readable page of an access export, opened from the unpacked ZIP in Chromium."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from playwright.async_api import Browser
 
 from tests.conftest import App
 from tests.data_subjects import Office
-from tests.privacy.executing import archive_of, execute
+from tests.privacy.executing import archive_of, execute, run
 from tests.privacy.people import make_people, verified_request
+from tests.service_process import ServiceProcess
 
 LANGUAGES = ("en", "de", "fr", "pl", "es")
 LOOKS: dict[str, dict[str, Any]] = {
@@ -54,3 +56,17 @@ async def test_the_page_is_accessible_fits_and_asks_for_nothing(
     assert results.violations_count == 0, results.generate_report()
     assert asked == [address]
     await context.close()
+
+
+async def test_a_running_instance_leaves_the_work_on_requests_to_the_test(
+    app: App, office: Office, instance: ServiceProcess
+) -> None:
+    await make_people(app, office)
+    request_id = await verified_request(office, "view_data", deliver=False)
+    assert (await office.act(request_id, "execute"))[0] == 202
+    # Longer than the pause of the jobs.
+    await asyncio.sleep(2.5)
+    assert (await office.get(request_id))["status"] == "in_progress"
+    assert await run(office) > 1
+    assert len(await office.deliver()) == 1
+    instance.wait_for("/readyz", 200)
