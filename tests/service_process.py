@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-READY_WITHIN_SECONDS = 30
+READY_WITHIN_SECONDS = 100
 STOPS_WITHIN_SECONDS = 10
 
 

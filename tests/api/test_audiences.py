@@ -25,6 +25,7 @@ async def _write(app: App, user_id: str, **attributes: Any) -> None:
     assert await app.write({"user_id": user_id, "attributes": entries}) == (204, "")
 
 
+@pytest.mark.usefixtures("within_an_hour")
 async def test_an_audience_is_made_and_counted_at_once(app: App, audiences: Audiences) -> None:
     await _write(app, "a", plan="gold")
     await _write(app, "b", plan="silver")
@@ -53,6 +54,7 @@ async def test_an_audience_is_made_and_counted_at_once(app: App, audiences: Audi
     assert await audiences.get(made["data"]["id"]) == attributes
 
 
+@pytest.mark.usefixtures("within_an_hour")
 async def test_the_list_is_as_documented(app: App, audiences: Audiences, noise: App) -> None:
     await _write(app, "a", plan="gold")
     noisy = Audiences(noise, audiences.client)
@@ -403,6 +405,7 @@ def test_history_has_thirty_days_and_none_before_the_audience_was_made() -> None
     assert [row["count"] for row in history] == [9, 8, 0, 0]
 
 
+@pytest.mark.usefixtures("within_an_hour")
 async def test_counts_are_noted_once_a_day(
     app: App, audiences: Audiences, monkeypatch: pytest.MonkeyPatch
 ) -> None:

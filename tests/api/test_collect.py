@@ -311,6 +311,7 @@ async def test_apps_have_chains_of_their_own(make_app: MakeApp) -> None:
     assert len(hashes) == 2
 
 
+@pytest.mark.usefixtures("within_an_hour")
 async def test_form_events_are_counted_and_leave_no_visitor(app: App) -> None:
     visitor = new_visitor(app)
     events: list[dict[str, Any]] = [

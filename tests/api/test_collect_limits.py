@@ -165,7 +165,8 @@ async def test_one_address_may_collect_so_often(app: App, make_service: MakeServ
     answers = [await service.post("/consent/collect", data=_body(app)) for _ in range(5)]
     assert [answer.status for answer in answers] == [204, 204, 204, 429, 429]
     assert answers[4].content_type == "text/plain"
-    assert answers[4].headers["Retry-After"] == "20"
+    # A third of a minute, less what the requests took.
+    assert 10 <= int(answers[4].headers["Retry-After"]) <= 20
     assert answers[4].headers["Access-Control-Allow-Origin"] == "*"
     assert await answers[4].text() == ("Too Many Requests: at most 3 a minute from one address\n")
     assert len(await history(app)) == 3

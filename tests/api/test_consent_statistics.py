@@ -21,6 +21,7 @@ from tests.conftest import App, Authorized, MakeApp
 from tests.consents import new_visitor
 
 PATH = "/api/consents/v1/statistics/"
+pytestmark = pytest.mark.usefixtures("within_an_hour")
 
 
 async def _statistics(

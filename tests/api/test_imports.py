@@ -351,7 +351,7 @@ async def test_upload_that_breaks_off_leaves_nothing(app: App, authorized: Autho
     )
     writer.write(head.encode())
     await writer.drain()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         while not await app.rows.fetch(
             "SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'"
             " AND query LIKE '%profile_imports%'"

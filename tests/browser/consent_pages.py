@@ -112,7 +112,7 @@ class Visitor:
 
     async def sent_events(self, event: str, count: int = 1) -> list[dict[str, Any]]:
         """What was sent of an event, once there are `count`."""
-        for _ in range(200):
+        for _ in range(1500):
             found = [one for one in self.sent if one.get("event") == event]
             if len(found) >= count:
                 return found
@@ -215,7 +215,7 @@ class Shop:
         options = {"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
         context = await self.browser.new_context(**options)
         self.contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         visitor = Visitor(self, context, await context.new_page())
 
         def note(request: Request) -> None:

@@ -69,7 +69,8 @@ async def test_a_form_that_a_blocker_hides_does_not_lock_the_page(shop: Shop) ->
 
 async def test_the_bar_leaves_the_page_to_the_keyboard(shop: Shop) -> None:
     await shop.configure(position="bar")
-    visitor = await shop.visitor()
+    # Without the animation, which moves it.
+    visitor = await shop.visitor(reduced_motion="reduce")
     await visitor.open()
     bar = visitor.page.get_by_role("dialog", name="Your privacy choices")
     await bar.wait_for()
@@ -79,7 +80,6 @@ async def test_the_bar_leaves_the_page_to_the_keyboard(shop: Shop) -> None:
     await visitor.page.keyboard.press("Escape")
     assert await bar.count() == 1, "Escape is the page's while the focus is there"
     await visitor.page.click("#first")
-    await visitor.page.wait_for_timeout(300)
     box = await bar.bounding_box()
     assert box is not None
     assert box["y"] + box["height"] == 800
@@ -167,7 +167,7 @@ async def test_motion_only_for_those_who_like_it(shop: Shop) -> None:
 
 
 async def test_the_styles_of_the_page_end_at_the_form_and_ours_at_the_page(shop: Shop) -> None:
-    plain = await shop.visitor()
+    plain = await shop.visitor(reduced_motion="reduce")
     await plain.open()
     await plain.page.wait_for_selector(FORM)
     shop.page(
@@ -175,14 +175,12 @@ async def test_the_styles_of_the_page_end_at_the_form_and_ours_at_the_page(shop:
         h2, p, li, label, select, div, summary { color: lime; letter-spacing: 5px; float: left; line-height: 3 }
         * { box-sizing: content-box } input { width: 100%; display: block; margin: 20px }"""
     )
-    hostile = await shop.visitor()
+    hostile = await shop.visitor(reduced_motion="reduce")
     await hostile.open()
     await hostile.page.wait_for_selector(FORM)
     measure = """[...document.querySelectorAll('#ppms_cm_popup_overlay *')].map(one => {
         const box = one.getBoundingClientRect(), style = getComputedStyle(one);
         return [one.id || one.tagName, box.x, box.y, box.width, box.height, style.color, style.backgroundColor] })"""
-    await plain.page.wait_for_timeout(300)
-    await hostile.page.wait_for_timeout(300)
     assert await hostile.page.evaluate(measure) == await plain.page.evaluate(measure)
     own = await hostile.page.evaluate("getComputedStyle(document.querySelector('main p')).color")
     assert own == "rgb(0, 255, 0)"

@@ -224,7 +224,7 @@ async def test_track_commands_count_and_tell_the_page(shop: Shop) -> None:
         assert await visitor.command(name) == ["fulfilled"]
     await visitor.sent_events("form_click", 4)
     counted = None
-    for _ in range(100):
+    for _ in range(1500):
         counted = await shop.app.rows.fetch(
             "SELECT event_type, consent_source + consent_form_button AS number FROM consent_counters"
             " WHERE app_id = $1 ORDER BY 1, 2",
@@ -298,7 +298,7 @@ async def test_a_decision_just_before_leaving_the_page_arrives(shop: Shop) -> No
         "ppms.cm.api('setComplianceSettings', {consents: {analytics: {status: 1}}}); location.href = '/next'"
     )
     await visitor.page.wait_for_url("**/next")
-    for _ in range(100):
+    for _ in range(1500):
         if await shop.decisions():
             break
         await asyncio.sleep(0.02)

@@ -42,7 +42,7 @@ class Desk:
         """A new browser on the page of a link; options of Playwright's new_context."""
         query = options.pop("query", "")
         context = await self.browser.new_context(**options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         page = await context.new_page()
         self.pages.append(page)
         page.on("request", lambda request: self.requests.append(request.url))

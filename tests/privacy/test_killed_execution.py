@@ -208,5 +208,10 @@ async def _wait_for(app: App, question: str) -> None:
     pytest.fail(f"never: {question}")
 
 
-_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+# Other work of the service waits for the same lock.
+_WAITING = """
+SELECT count(*) FROM pg_locks waiting JOIN pg_locks held USING (pid)
+WHERE waiting.locktype = 'advisory' AND NOT waiting.granted
+    AND held.relation = 'data_subject_executions'::regclass
+"""
 _COMPLETED = "SELECT count(*) FROM data_subject_executions WHERE completed_at IS NOT NULL"

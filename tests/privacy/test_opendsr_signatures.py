@@ -4,12 +4,15 @@ import asyncio
 import io
 import json
 import re
+import statistics
+import time
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiohttp.test_utils import TestClient
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
 
 from audience.server.database import Database
 from audience.server.settings import Settings
@@ -150,12 +153,18 @@ async def test_without_the_database_a_refusal_comes_at_once_and_unsigned(
 
 async def test_signing_takes_little_time(office: Office) -> None:
     """A refusal that anybody can have must not keep the process busy."""
-    import time  # noqa: PLC0415
-
     await send(office, "GET", f"{PATH}/x")
-    started = time.process_time()
-    for _ in range(20):
+    key = await office.rows.fetchval(
+        "SELECT private_key FROM signing_keys WHERE retired_at IS NULL"
+    )
+    checks, refusals = [], []
+    for _ in range(9):
+        started = time.process_time()
+        serialization.load_pem_private_key(key.encode(), None)
+        checked = time.process_time()
         answer = await office.service.get(f"{PATH}/{uuid4()}")
+        refusals.append(time.process_time() - checked)
+        checks.append(checked - started)
         assert answer.headers["X-OpenDSR-Signature"]
-    # Checking the key's primes at each signature took 27 ms alone.
-    assert (time.process_time() - started) / 20 < 0.02
+    # Reading the key checks its primes: at each signature that took longer than all the rest.
+    assert statistics.median(refusals) < statistics.median(checks)

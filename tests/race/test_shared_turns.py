@@ -40,6 +40,7 @@ HELD = """
 SELECT mode FROM pg_locks
 WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = $1
 """
+WAITING = HELD.replace("granted", "NOT granted")
 
 
 def request_of(app: App, **item: Any) -> WriteRequest:
@@ -71,6 +72,13 @@ class Pair:
         """How the app's lock is held now."""
         key = app_lock_key(self.app.app_id)
         return sorted(row["mode"] for row in await self.app.rows.fetch(HELD, key))
+
+    async def until_waiting(self) -> None:
+        """Until somebody waits for the app's lock."""
+        key = app_lock_key(self.app.app_id)
+        async with asyncio.timeout(30):
+            while not await self.app.rows.fetch(WAITING, key):
+                await asyncio.sleep(0.01)
 
     async def value(self, name: str = "n") -> Any:
         return (await self.app.profile("user_id", "jbond"))["attributes"].get(name)
@@ -179,7 +187,7 @@ async def test_whatever_is_more_than_a_value_waits_to_be_alone(
 ) -> None:
     await pair.meet()
     writing = asyncio.create_task(pair.write(pair.first, **item))
-    await asyncio.sleep(0.1)
+    await pair.until_waiting()
     assert not writing.done()
     assert await pair.modes() == ["ShareLock"]
     await pair.second.locks.unlock()
@@ -349,13 +357,13 @@ async def test_without_the_migration_nothing_is_answered_but_unavailable(
 async def test_who_met_somebody_that_does_not_share_shares_for_a_moment_only(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
-    monkeypatch.setattr(locks, "TRIAL_SECONDS", 0.5)
+    monkeypatch.setattr(locks, "TRIAL_SECONDS", 60)
     key = app_lock_key(pair.app.app_id)
     other = await asyncpg.connect(database_url)
     try:
         await other.execute("SELECT pg_advisory_lock($1)", key)
         writing = asyncio.create_task(pair.write(pair.first, user_id="jbond", attributes=ADD))
-        await asyncio.sleep(0.1)
+        await pair.until_waiting()
         await other.execute("SELECT pg_advisory_unlock($1)", key)
         await writing
         await pair.first.locks.unlock()
@@ -363,9 +371,9 @@ async def test_who_met_somebody_that_does_not_share_shares_for_a_moment_only(
         assert pair.first.locks.is_shared
         # Somebody who has it alone is nobody to share with.
         await other.execute("SELECT pg_advisory_lock($1)", key)
-        await asyncio.sleep(0.6)
+        pair.first.locks._sharing_until = 0  # noqa: SLF001 - the moment is over
         writing = asyncio.create_task(pair.write(pair.first, user_id="jbond", attributes=ADD))
-        await asyncio.sleep(0.1)
+        await pair.until_waiting()
         await other.execute("SELECT pg_advisory_unlock($1)", key)
         await writing
     finally:

@@ -19,14 +19,14 @@ async def test_a_member_leaves_within_a_minute_without_traffic(
     minute = {"amount": 1, "unit": "minutes"}
     recent = await audiences.create(leaf("within_last", minute, name="seen"))
     lasting = await audiences.create(leaf("exists", name="seen"), membership_duration_days=1)
-    flips_at = datetime.now(UTC) + timedelta(seconds=2)
+    flips_at = datetime.now(UTC) + timedelta(seconds=5)
     seen = (flips_at - timedelta(minutes=1)).isoformat()
     await app.write(
         {"analytics_visitor_id": VISITOR, "attributes": [{"name": "seen", "value": seen}]}
     )
     assert await audiences.check(recent, VISITOR)
     # A day without traffic, as far as the duration is concerned.
-    await app.rows.execute("UPDATE profiles SET updated_at = updated_at - interval '23:59:58'")
+    await app.rows.execute("UPDATE profiles SET updated_at = updated_at - interval '23:59:55'")
     with ServiceProcess(tmp_path, "--workers", "2", DATABASE_URL=database_url):
         deadline = time.monotonic() + 60
         while await audiences.check(recent, VISITOR):

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from audience.profiles.storage import app_lock_key
 from tests.api.audience_api import document, group, leaf
 from tests.conftest import App, Authorized
 from tests.service_process import ServiceProcess
@@ -120,11 +121,16 @@ async def test_fill_goes_on_after_kill_9(
         answer = await session.post(url, json=body)
         assert answer.status == 201, await answer.text()
     filling = "SELECT is_filling FROM audiences WHERE app_id = $1"
+    stored = 0
     async with asyncio.timeout(30):
-        while await app.count("audience_members") < 1000:
+        while stored < 1000:
             await asyncio.sleep(0.005)
-    process.kill()
-    stored = await app.count("audience_members")
+            # With the lock of every part of the fill: it stands still for the look and the kill.
+            await app.rows.execute("SELECT pg_advisory_lock($1)", app_lock_key(app.app_id))
+            stored = await app.count("audience_members")
+            if stored >= 1000:
+                process.kill()
+            await app.rows.execute("SELECT pg_advisory_unlock_all()")
     assert 1000 <= stored < 50_000
     assert await app.rows.fetchval(filling, app.app_id)
     process.start()

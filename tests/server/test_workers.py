@@ -35,8 +35,16 @@ def _answering(port: int) -> Counter[str]:
     return found
 
 
+def _until_both_answer(port: int) -> None:
+    """The service is ready when one worker is; the other one begins to listen a little later."""
+    deadline = time.monotonic() + 30
+    while len(_answering(port)) < 2:
+        assert time.monotonic() < deadline
+
+
 def test_connections_that_come_together_are_shared_out(tmp_path: Path, database_url: str) -> None:
     with ServiceProcess(tmp_path, "--workers", "2", DATABASE_URL=database_url) as service:
+        _until_both_answer(service.port)
         for _ in range(8):
             found = _answering(service.port)
             # By chance: one time in ten million it is fewer.
@@ -58,6 +66,7 @@ def test_a_worker_that_dies_is_replaced_and_others_serve_meanwhile(
     tmp_path: Path, database_url: str
 ) -> None:
     with ServiceProcess(tmp_path, "--workers", "2", DATABASE_URL=database_url) as service:
+        _until_both_answer(service.port)
         before = set(_answering(service.port))
         os.kill(_children(service.pid)[0], signal.SIGKILL)
         found: Counter[str] = Counter()

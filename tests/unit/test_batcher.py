@@ -180,7 +180,7 @@ class SlowStore(Store):
     """A flush that takes its time."""
 
     async def flush(self, items: Sequence[int]) -> list[int | BaseException]:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
         return await super().flush(items)
 
 
@@ -190,7 +190,7 @@ async def test_callers_of_a_slow_flush_go_together() -> None:
 
     async def client(number: int) -> None:
         # Half of them begin while the first batch is in the database.
-        await asyncio.sleep(0.01 * (number % 2))
+        await asyncio.sleep(0.05 * (number % 2))
         for _ in range(10):
             await subject.submit(number)
 
@@ -206,7 +206,7 @@ async def test_callers_that_do_not_return_are_not_waited_for() -> None:
     answers = []
     for number in range(100, 130):
         answers.append(subject.submit(number))
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.025)
     await asyncio.gather(*answers)
     assert subject.not_gathering > 0
     assert sum(len(batch) for batch in store.batches) == 30
