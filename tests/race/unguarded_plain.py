@@ -6,7 +6,7 @@ Those that audiences ask about are not refused where a profile is not as it was 
 from collections.abc import Callable
 from typing import Any
 
-from audience.profile_changes.plain_writes import storage
+from audience.profile_changes.plain_writes import operations, storage
 from audience.profiles.touches.storage import REFUSE_CHANGED
 from consent.cli import main
 
@@ -33,4 +33,6 @@ if __name__ == "__main__":
         statement = statement.replace(guarded, unguarded)
     storage._SAVING = statement  # noqa: SLF001
     unguard_decided(setattr)
+    # Also large batches to one profile, of which it saves few: the more often, the sooner it shows.
+    operations._WORTH = 0  # noqa: SLF001
     main()
