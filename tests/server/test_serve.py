@@ -91,32 +91,39 @@ async def test_first_start_shows_a_demo_app_whose_commands_work(tmp_path: Path) 
 
 
 async def test_every_command_works_with_and_without_the_service(tmp_path: Path) -> None:
-    data_dir = tmp_path / "data"
-    app_id = _create_app(data_dir)
-    for environment in ({}, {"running": "yes"}):
+    async def with_service() -> None:
+        data_dir = tmp_path / "with"
+        app_id = await asyncio.to_thread(_create_app, data_dir)
         service = ServiceProcess(tmp_path, DATA_DIR=str(data_dir))
-        if environment:
-            service.start()
-            assert await _write(service.url, app_id, user_id="m") == 204
+        await asyncio.to_thread(service.start)
         try:
-            assert _command(data_dir, "migrate").returncode == 0
-            listed = _command(data_dir, "apps", "list").stdout.splitlines()
-            assert json.loads(listed[0]) == {
-                "id": app_id,
-                "name": "shop",
-                "organization": "default",
-            }
-            for action in ("allow", "deny"):
-                changed = _command(
-                    data_dir, "attributes", action, "--app", app_id, "--name", "color"
-                )
-                assert changed.returncode == 0, changed.stderr
-            _check_credentials(data_dir)
-            found = _profiles(data_dir, app_id, "user_id", "m")
-            assert [document["user_id"] for document in found] == (["m"] if environment else [])
+            assert await _write(service.url, app_id, user_id="m") == 204
+            await asyncio.to_thread(_check_commands, data_dir, app_id, ["m"])
         finally:
-            if environment:
-                service.stop()
+            await asyncio.to_thread(service.stop)
+
+    async def without_service() -> None:
+        data_dir = tmp_path / "without"
+        app_id = await asyncio.to_thread(_create_app, data_dir)
+        await asyncio.to_thread(_check_commands, data_dir, app_id, [])
+
+    # At once, on two databases: starting so many processes takes its time.
+    async with asyncio.TaskGroup() as group:
+        group.create_task(with_service())
+        group.create_task(without_service())
+
+
+def _check_commands(data_dir: Path, app_id: str, user_ids: list[str]) -> None:
+    """Every command does its work.  user_ids: of those who have the user ID `m`."""
+    assert _command(data_dir, "migrate").returncode == 0
+    listed = _command(data_dir, "apps", "list").stdout.splitlines()
+    assert json.loads(listed[0]) == {"id": app_id, "name": "shop", "organization": "default"}
+    for action in ("allow", "deny"):
+        changed = _command(data_dir, "attributes", action, "--app", app_id, "--name", "color")
+        assert changed.returncode == 0, changed.stderr
+    _check_credentials(data_dir)
+    found = _profiles(data_dir, app_id, "user_id", "m")
+    assert [document["user_id"] for document in found] == user_ids
 
 
 def _check_credentials(data_dir: Path) -> None:
@@ -316,6 +323,12 @@ def test_errors_are_one_clear_line(
 
 def test_domain_errors_are_one_clear_line(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
+    # The database keeps running: each command would start and stop it.
+    with join(data_dir):
+        _expect_domain_errors(data_dir)
+
+
+def _expect_domain_errors(data_dir: Path) -> None:
     app_id = _create_app(data_dir)
     twice = _command(data_dir, "apps", "create", "--name", "again", "--id", app_id)
     assert (twice.returncode, twice.stdout) == (1, "")
