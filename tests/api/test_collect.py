@@ -332,6 +332,7 @@ async def test_form_events_are_counted_and_leave_no_visitor(app: App) -> None:
         assert (await visitor.send(wrong))[0] == 400
 
 
+@pytest.mark.usefixtures("within_an_hour")
 async def test_made_up_host_names_fill_no_table(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     from consent.decisions import app_batch, known  # noqa: PLC0415
 

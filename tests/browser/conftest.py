@@ -4,12 +4,10 @@ Pages come from `http://www.shop.test:<port>`, the service is `http://127.0.0.1:
 sites. All names that end in `.test` are this machine.
 """
 
-import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -22,6 +20,7 @@ from consent.data_subject_requests.intake.handlers import REQUEST_LIMIT
 from consent.data_subject_requests.setting_up import REQUEST_JOBS
 from tests.browser.consent_pages import TYPES, Shop
 from tests.browser.faulty_instance import FaultyInstance
+from tests.browser.waiting import EVENTUALLY_SECONDS
 from tests.conftest import App, Authorized
 from tests.service_process import ServiceProcess
 
@@ -35,7 +34,6 @@ _FLAGS = (
     "--no-first-run",
     "--host-resolver-rules=MAP *.test 127.0.0.1",
 )
-_EVENTUALLY_SECONDS = 30
 
 
 @pytest.fixture(scope="package")
@@ -55,10 +53,12 @@ async def quiet_database_url(database_url: str) -> AsyncIterator[str]:
     steps of executions away from the test that waits for them.
     """
     connection = await asyncpg.connect(database_url)
-    for job in REQUEST_JOBS:
-        await connection.execute("SELECT pg_advisory_lock($1)", job_lock_key(job))
-    yield database_url
-    await connection.close()
+    try:
+        for job in REQUEST_JOBS:
+            await connection.execute("SELECT pg_advisory_lock($1)", job_lock_key(job), timeout=30)
+        yield database_url
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="package")
@@ -135,7 +135,7 @@ async def shop(
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     """A visitor without any history."""
     made = await browser.new_context()
-    made.set_default_timeout(_EVENTUALLY_SECONDS * 1000)
+    made.set_default_timeout(EVENTUALLY_SECONDS * 1000)
     yield made
     await made.close()
 
@@ -174,14 +174,6 @@ async def faulty() -> AsyncIterator[FaultyInstance]:
         made.domain = f"127.0.0.1:{server.port}"
         yield made
         made.is_over.set()
-
-
-async def eventually(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """The first true answer; what a page sends on its way out arrives in its own time."""
-    async with asyncio.timeout(_EVENTUALLY_SECONDS):
-        while not (answer := await ask()):
-            await asyncio.sleep(0.02)
-        return answer
 
 
 def pictures_folder() -> Path:

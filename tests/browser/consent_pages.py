@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from playwright.async_api import Browser, BrowserContext, Page, Request
 
+from tests.browser.waiting import until
 from tests.conftest import App, Authorized
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Visitor:
     async def open(self, path: str = "/", host: str = HOST) -> None:
         """Load a page; the container has run when it returns."""
         await self.page.goto(self.shop.url(path, host))
-        await self.page.wait_for_function("window.sevenTag && sevenTag.containers")
+        await until(self.page, "window.sevenTag && sevenTag.containers")
 
     async def command(self, name: str, *arguments: Any) -> Any:
         """["fulfilled", ...results] or ["rejected", error]."""
@@ -122,7 +123,7 @@ class Visitor:
 
     async def delivered(self) -> None:
         """Wait until the service has every decision."""
-        await self.page.wait_for_function("!Object.keys(localStorage).length")
+        await until(self.page, "!Object.keys(localStorage).length")
 
     async def forget_language(self) -> None:
         """Drop the cookie that keeps the language of the session."""

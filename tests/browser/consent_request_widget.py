@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.browser.consent_pages import TYPES, Shop, Visitor, privacy_cookie
+from tests.browser.waiting import until
 
 #: The element as contract E4.1 has it.
 WRAPPER = (
@@ -39,7 +40,7 @@ async def open_widget(shop: Shop, body: str = WRAPPER % "", **options: Any) -> V
     await visitor.set_cookie(privacy_cookie({name: {"status": 0} for name in TYPES}))
     await visitor.open()
     await visitor.page.locator(FORM).wait_for()
-    await visitor.page.wait_for_function("typeof sendUserDataSubjectRequest === 'function'")
+    await until(visitor.page, "typeof sendUserDataSubjectRequest === 'function'")
     return visitor
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from playwright.async_api import Page
 
-from tests.browser.conftest import Site, eventually
+from tests.browser.conftest import Site
 from tests.browser.snippets import html, snippet, visitor_cookie
+from tests.browser.waiting import eventually, until
 from tests.service_process import ServiceProcess
 
 APP_ID = "5dff7262-731e-291d-ad23-d1aea83ecd51"
@@ -37,7 +38,7 @@ class FormPage:
         cookie = visitor_cookie(APP_ID, visitor) if visitor else ""
         element = snippet(self.instance, "form", commands or self.create())
         await self.page.goto(self.site.put(html(cookie, element, content)))
-        await self.page.wait_for_function("ppms.am.form.isLoaded")
+        await until(self.page, "ppms.am.form.isLoaded")
 
     def sent(self) -> list[dict[str, Any]]:
         """The submissions noted so far."""

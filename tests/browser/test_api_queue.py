@@ -9,6 +9,7 @@ from tests.browser.conftest import Site, Watched
 from tests.browser.faulty_instance import FaultyInstance
 from tests.browser.snippets import create, html, snippet, visitor_cookie
 from tests.browser.test_api_widget import VISITOR, open_page, run
+from tests.browser.waiting import until
 from tests.conftest import UNUSED_AUDIENCE, App, MakeApp
 from tests.service_process import ServiceProcess
 
@@ -33,7 +34,7 @@ async def test_calls_before_the_load_run_in_order(
     command = f'ppms.am.api("create", "{UNUSED_AUDIENCE}", "{faulty.domain}");'
     cookie = visitor_cookie(UNUSED_AUDIENCE, VISITOR)
     await page.goto(site.put(html(cookie, snippet(instance, "api", command + calls))))
-    await page.wait_for_function("order.length === 5")
+    await until(page, "order.length === 5")
     assert await page.evaluate("order") == [0, 1, 2, 3, 4]
     assert await page.evaluate("types") == ["undefined"] * 5 + ["[object Arguments]", "undefined"]
     values = [f'"value":{number}}}' for number in range(5)]
@@ -48,7 +49,7 @@ async def test_commands_before_create_wait_for_it(
     early = 'ppms.am.api("updateAttributes", {n: {action: "add"}});'
     cookie = visitor_cookie(app.app_id, VISITOR)
     await page.goto(site.put(html(cookie, snippet(instance, "api", early))))
-    await page.wait_for_function(_LOADED)
+    await until(page, _LOADED)
     assert await app.count("profiles") == 0
     await page.evaluate(create(instance, "api", app.app_id))
     await run(page, "getAudiences")
@@ -62,7 +63,7 @@ async def test_stub_kept_from_before_the_load_runs_each_call_once(
     commands = create(instance, "api", app.app_id) + keep
     cookie = visitor_cookie(app.app_id, VISITOR)
     await page.goto(site.put(html(cookie, snippet(instance, "api", commands))))
-    await page.wait_for_function(_LOADED)
+    await until(page, _LOADED)
     assert await page.evaluate("kept !== ppms.am.api")
     await page.evaluate('kept("updateAttributes", {n: {action: "add"}})')
     await run(page, "getAudiences")
@@ -93,7 +94,7 @@ async def test_second_execution_of_the_file_changes_nothing(
     app: App, instance: ServiceProcess, site: Site, page: Page
 ) -> None:
     await open_page(page, site, instance, app.app_id)
-    await page.wait_for_function(_LOADED)
+    await until(page, _LOADED)
     await page.evaluate("window.first = ppms.am.api; ppms.am.other = first.q")
     await page.add_script_tag(
         url=f"{instance.url}/audiences/static/widget/audience-manager.api.min.js"
@@ -111,7 +112,7 @@ async def test_other_members_of_the_globals_stay_and_none_are_added(
     )
     parts = (snippet(instance, "api"), snippet(instance, "form"))
     await page.goto(site.put(html(before, *parts)))
-    await page.wait_for_function(f"{_LOADED} && ppms.am.form.isLoaded")
+    await until(page, f"{_LOADED} && ppms.am.form.isLoaded")
     assert await page.evaluate("[ppms.tm, ppms.am.mine]") == [1, 2]
     assert await page.evaluate("Object.keys(window).filter(name => !names.includes(name))") == [
         "names"
@@ -127,7 +128,7 @@ async def test_create_switches_between_apps(
         create(instance, "api", app.app_id) + add for app in (one, two, two, one, one)
     )
     await page.goto(site.put(html(snippet(instance, "api", commands))))
-    await page.wait_for_function(_LOADED)
+    await until(page, _LOADED)
     for app in (two, one):
         await page.evaluate(create(instance, "api", app.app_id))
         await run(page, "updateAttributes", {"done": "yes"}, {"user_id": "m"})
@@ -149,7 +150,7 @@ async def test_callbacks_come_after_the_call(
     app: App, instance: ServiceProcess, site: Site, page: Page
 ) -> None:
     await open_page(page, site, instance, app.app_id)
-    await page.wait_for_function(_LOADED)
+    await until(page, _LOADED)
     early = await page.evaluate(
         """() => new Promise(done => {
             let called = 0;
@@ -183,7 +184,7 @@ async def test_what_a_page_changes_after_the_call_is_not_sent(
     app: App, instance: ServiceProcess, site: Site, page: Page
 ) -> None:
     await open_page(page, site, instance, app.app_id)
-    await page.wait_for_function(_LOADED)
+    await until(page, _LOADED)
     await page.evaluate(
         """() => {
             const attributes = {list: ["a"], text: "a"}, options = {user_id: "m"};
@@ -200,7 +201,7 @@ async def test_calls_from_another_frame_work(
     app: App, instance: ServiceProcess, site: Site, page: Page
 ) -> None:
     await open_page(page, site, instance, app.app_id)
-    await page.wait_for_function(_LOADED)
+    await until(page, _LOADED)
     await page.evaluate(
         """() => new Promise(done => {
             const frame = document.createElement("iframe");
@@ -243,6 +244,6 @@ async def test_frame_without_cookies_works_as_far_as_it_can(
     listen = "<script>window.got = []; onmessage = event => got.push(event.data)</script>"
     frame = f'{listen}<iframe sandbox="allow-scripts" src="{inner}"></iframe>'
     await watched.page.goto(site.put(html(frame)))
-    await watched.page.wait_for_function("got.length === 2")
+    await until(watched.page, "got.length === 2")
     assert await watched.page.evaluate("got") == ["not_identified", "stored"]
     assert (await app.profile("user_id", "m"))["attributes"] == {"a": "b"}

@@ -3,9 +3,10 @@
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.conftest import Site, eventually
+from tests.browser.conftest import Site
 from tests.browser.snippets import create, html, snippet, visitor_cookie
 from tests.browser.test_api_widget import open_page, run
+from tests.browser.waiting import eventually, until
 from tests.conftest import App
 from tests.service_process import ServiceProcess
 
@@ -71,7 +72,7 @@ async def test_no_cookie_is_written_and_nothing_stored(
             )
         )
     )
-    await page.wait_for_function("ppms.am.form.isLoaded")
+    await until(page, "ppms.am.form.isLoaded")
     await run(page, "updateAttributes", {"x": "y"})
     await run(page, "getAudiences")
     await page.evaluate("f.requestSubmit()")

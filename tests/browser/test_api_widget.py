@@ -9,6 +9,7 @@ from tests.api.audience_api import Audiences, leaf
 from tests.browser.conftest import Site, Watched
 from tests.browser.faulty_instance import FaultyInstance
 from tests.browser.snippets import create, html, snippet, visitor_cookie
+from tests.browser.waiting import until
 from tests.conftest import UNUSED_AUDIENCE, App, Authorized
 from tests.service_process import ServiceProcess, free_port
 
@@ -60,7 +61,7 @@ async def test_published_snippet_works(
     )
     cookie = visitor_cookie(app.app_id, VISITOR)
     await watched.page.goto(site.put(html(cookie, snippet(instance, "api", commands))))
-    await watched.page.wait_for_function("window.result")
+    await until(watched.page, "window.result")
     result: Any = await watched.page.evaluate("result")
     assert result == {"analytics": {}, "attributes": {"color": "black"}}
     document = await app.profile("analytics_visitor_id", VISITOR)
@@ -244,11 +245,11 @@ async def test_stopped_page_does_not_stop_the_queue(
     instance: ServiceProcess, site: Site, page: Page, faulty: FaultyInstance
 ) -> None:
     await open_page(page, site, instance, UNUSED_AUDIENCE, faulty.domain)
-    await page.wait_for_function("ppms.am.api.q && !ppms.am.api.q.length && ppms.am.api.isLoaded")
+    await until(page, "ppms.am.api.q && !ppms.am.api.q.length && ppms.am.api.isLoaded")
     faulty.status = None
     await page.evaluate('ppms.am.api("getAudiences", null, code => { window.code = code })')
     await page.evaluate("window.stop()")
-    await page.wait_for_function("window.code === 'server_error'")
+    await until(page, "window.code === 'server_error'")
     faulty.status, faulty.text = 200, "[]"
     assert await run(page, "getAudiences") == ["fulfilled", [[]]]
 

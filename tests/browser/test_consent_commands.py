@@ -17,6 +17,7 @@ from tests.browser.consent_pages import (
     cookie_value,
     privacy_cookie,
 )
+from tests.browser.waiting import until
 
 VIEWS = ("MainForm", "ReminderWidget", "PrivacyPolicyLink")
 CLICKS = ("AgreeToAll", "RejectAll", "SaveChoices", "CloseButton")
@@ -38,7 +39,7 @@ async def test_three_calls_before_load_run_in_order(shop: Shop) -> None:
     shop.page(body=calls)
     visitor = await shop.visitor()
     await visitor.open()
-    await visitor.page.wait_for_function("log.length === 5")
+    await until(visitor.page, "log.length === 5")
     log = await visitor.page.evaluate("log")
     assert log[0] is None, "a call returns undefined"
     assert log[1:] == ["sync", ["new", TYPES], ["get", 1], ["set"]]
@@ -97,15 +98,12 @@ async def test_calls_from_an_iframe_outlive_it(shop: Shop) -> None:
         "remarketing": -1,
         "analytics": 1,
     }
-    await visitor.page.evaluate(
-        "window.leave = () => setTimeout(() => document.querySelector('iframe').remove(), 100)"
-    )
     await frame.evaluate(
         """() => { const {ppms} = parent, settings = {consents: {remarketing: {status: 0}}};
         ppms.cm.api("setComplianceSettings", settings, () => { throw Error("from the frame") });
-        settings.consents.remarketing.status = 1; parent.leave() }"""
+        settings.consents.remarketing.status = 1 }"""
     )
-    await visitor.page.wait_for_selector("iframe", state="detached")
+    await visitor.page.evaluate("document.querySelector('iframe').remove()")
     assert await visitor.statuses() == {"remarketing": 0, "analytics": 1}
 
 
@@ -208,7 +206,7 @@ async def test_consent_collection_that_is_off_asks_nobody(shop: Shop) -> None:
         lambda route: route.continue_(url=f"{route.request.url}?data_layer_name=fresh"),
     )
     await other.page.goto(shop.url())
-    await other.page.wait_for_function("window.sevenTag && sevenTag.containers")
+    await until(other.page, "window.sevenTag && sevenTag.containers")
     await other.page.evaluate("window.dataLayer = fresh")
     assert await other.command("openConsentForm") == ["rejected", "consent_disabled"]
     assert await other.page.locator(FORM).count() == 0
@@ -395,7 +393,7 @@ async def test_seven_tag_is_there_when_the_page_has_loaded(shop: Shop) -> None:
     )
     visitor = await shop.visitor()
     await visitor.open()
-    await visitor.page.wait_for_function("window.atLoad")
+    await until(visitor.page, "window.atLoad")
     assert await visitor.page.evaluate("atLoad") == ["object", True, "object"]
 
 
@@ -456,9 +454,9 @@ async def test_the_documented_snippet_and_custom_form_work(shop: Shop) -> None:
     shop.page(snippet=snippet, body=own)
     visitor = await shop.visitor()
     await visitor.open()
-    await visitor.page.wait_for_function("log.length === 1")
+    await until(visitor.page, "log.length === 1")
     await visitor.page.evaluate("decide()")
-    await visitor.page.wait_for_function("log.length === 2")
+    await until(visitor.page, "log.length === 2")
     assert await visitor.page.evaluate("log") == [["show", TYPES], ["hide"]]
     expected = {"analytics": 1, "conversion_tracking": -1, "remarketing": 0}
     assert await visitor.statuses() == expected

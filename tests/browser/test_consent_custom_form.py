@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.browser.consent_pages import FORM, REMINDER, TYPES, Shop, privacy_cookie
+from tests.browser.waiting import until
 
 #: What such forms do: ask at load, all at once; show when something is new or undecided; save.
 CUSTOM_FORM = """<div id="mine" hidden><div id="boxes"></div><button id="save">Save</button><p id="problem" hidden>Connection problem</p></div>
@@ -56,7 +57,7 @@ async def test_a_custom_form_asks_decides_and_comes_back(shop: Shop) -> None:
     visitor = await shop.visitor()
     await visitor.open()
     await visitor.page.wait_for_selector("#mine")
-    await visitor.page.wait_for_function("window.first === -1")
+    await until(visitor.page, "window.first === -1")
     assert await visitor.page.locator(f"{FORM}, {REMINDER}").count() == 0
     await visitor.page.get_by_label("analytics").check()
     await visitor.page.click("#save")
@@ -79,7 +80,7 @@ async def test_a_new_type_does_not_take_back_what_is_decided(shop: Shop) -> None
     given = {"status": 1, "updatedAt": "2026-11-01T00:00:00.000Z"}
     await visitor.set_cookie(privacy_cookie({"analytics": given, "conversion_tracking": given}))
     await visitor.open()
-    await visitor.page.wait_for_function("window.first === -1")
+    await until(visitor.page, "window.first === -1")
     assert await visitor.statuses() == {"analytics": 1, "conversion_tracking": 1, "remarketing": -1}
     (sent,) = await visitor.sent_events("consent_change")
     assert sent["consents"] == {"remarketing": {"status": -1}}
@@ -90,7 +91,7 @@ async def test_a_new_type_does_not_take_back_what_is_decided(shop: Shop) -> None
 async def test_the_connection_problem_shows_and_the_decision_arrives_later(shop: Shop) -> None:
     visitor = await shop.visitor()
     await visitor.open()
-    await visitor.page.wait_for_function("window.first === -1")
+    await until(visitor.page, "window.first === -1")
     await visitor.context.route("**/consent/collect", lambda route: route.abort())
     await visitor.page.click("#save")
     await visitor.page.wait_for_selector("#problem")
@@ -140,7 +141,7 @@ async def test_a_data_request_is_sent_and_answered_under_the_form(
     await visitor.open()
     form = visitor.page.locator("#ppms_cm_data_subject_form")
     await form.wait_for()
-    await visitor.page.wait_for_function("typeof sendUserDataSubjectRequest === 'function'")
+    await until(visitor.page, "typeof sendUserDataSubjectRequest === 'function'")
     await form.locator("[name=event]").evaluate("one => { one.value = 'delete_data' }")
     await form.locator("[name=email]").fill("jane@example.com")
     await form.locator("[name=message]").fill("All of it.")

@@ -18,6 +18,7 @@ from tests.browser.consent_pages import (
     Shop,
     privacy_cookie,
 )
+from tests.browser.waiting import until
 
 NOTE = "#ppms_consent_form_success_note"
 OPEN, WITHDRAW = "#ppms_cm_open-popup", "#ppms_cm_withdraw"
@@ -123,9 +124,7 @@ async def test_returning_visitor_is_left_alone_and_may_withdraw_with_one_click(s
     (sent,) = await visitor.sent_events("consent_change")
     assert (sent["method"], sent["source"]) == ("reject_all", 2)
     await visitor.page.wait_for_selector(f"{REMINDER} {WITHDRAW}", state="detached")
-    await visitor.page.wait_for_function(
-        f"document.activeElement === document.querySelector('{OPEN}')"
-    )
+    await until(visitor.page, f"document.activeElement === document.querySelector('{OPEN}')")
     await visitor.delivered()
     assert [one["consent_scope"] for one in await shop.decisions()] == [1, 3]
 

@@ -1,6 +1,9 @@
 """A strict Content-Security-Policy holds, without more sources than the service and a nonce."""
 
+import asyncio
+
 import pytest
+from playwright.async_api import Route
 
 from tests.browser.consent_pages import AGREE, FORM, REMINDER, Shop, Visitor
 
@@ -55,6 +58,13 @@ async def test_a_strict_policy_is_kept(
     shop.page(nonce=NONCE, snippet=snippet, body=WIDGETS, headers=_policy(shop, policy))
     visitor = await shop.visitor()
     await visitor.context.add_init_script(WATCH)
+
+    async def answer_later(route: Route) -> None:
+        # So that it must be waited for.
+        await asyncio.sleep(0.3)
+        await route.continue_()
+
+    await visitor.context.route("**/consent/collect", answer_later)
     await visitor.open()
     await _walk_through(visitor)
 

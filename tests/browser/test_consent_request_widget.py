@@ -24,6 +24,7 @@ from tests.browser.consent_request_widget import (
     refuse_requests,
     stored_requests,
 )
+from tests.browser.waiting import until
 
 NONCE = "nceIOfn39fn3e9h3sd"
 #: Contract E4.1-E4.4: element, id, classes, attributes.
@@ -159,7 +160,7 @@ async def test_what_the_service_does_not_take_is_told_and_announced(
     assert await visitor.page.inner_text(f"{BUTTON}_text") == "Correct my data"
     # The same again is announced again: the region was empty in between.
     await visitor.page.click(SUBMIT)
-    await visitor.page.wait_for_function("status_said.length > 2")
+    await until(visitor.page, "status_said.length > 2")
     assert "" in await visitor.page.evaluate("status_said")
     await failure.wait_for()
     await failure.get_by_role("button").focus()

@@ -9,6 +9,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser
 
 from tests.browser.conftest import Watched, pictures_folder
+from tests.browser.waiting import until
 from tests.conftest import App
 from tests.service_process import ServiceProcess
 
@@ -29,7 +30,7 @@ async def test_everything_on_the_page_is_real(demo: ServiceProcess, watched: Wat
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
     await page.goto(f"{demo.url}/am/demo/")
-    await page.wait_for_function("ppms.am.form.isLoaded && ppms.am.api.isLoaded")
+    await until(page, "ppms.am.form.isLoaded && ppms.am.api.isLoaded")
     await page.locator("#audiences li").nth(3).wait_for()
     assert await page.locator("#audiences li").count() == 4
     assert await page.locator("#audiences .in").count() == 0

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Site, Watched, eventually
+from tests.browser.conftest import Site, Watched
 from tests.browser.form_page import VISITOR, form
 from tests.browser.snippets import html, visitor_cookie
 from tests.browser.test_api_widget import run
+from tests.browser.waiting import eventually, until
 from tests.conftest import App
 from tests.service_process import ServiceProcess
 
@@ -66,7 +67,7 @@ async def test_snippet_of_the_form_tracker(
     element = _block(instance, app.app_id, "ppms.am.form")
     page = watched.page
     await page.goto(site.put(html(visitor_cookie(app.app_id, VISITOR), element, content)))
-    await page.wait_for_function("ppms.am.form.isLoaded")
+    await until(page, "ppms.am.form.isLoaded")
     for name, value in (("first_name", "Vesper"), ("company", "HM"), ("remarks", "none")):
         await page.fill(f"[name={name}]", value)
     await page.click("button")

@@ -64,8 +64,8 @@ async def test_a_running_instance_leaves_the_work_on_requests_to_the_test(
     await make_people(app, office)
     request_id = await verified_request(office, "view_data", deliver=False)
     assert (await office.act(request_id, "execute"))[0] == 202
-    # Longer than the pause of the jobs.
-    await asyncio.sleep(2.5)
+    # Longer than two pauses of the job.
+    await asyncio.sleep(4.5)
     assert (await office.get(request_id))["status"] == "in_progress"
     assert await run(office) > 1
     assert len(await office.deliver()) == 1

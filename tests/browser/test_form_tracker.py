@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.conftest import Site, eventually
+from tests.browser.conftest import Site
 from tests.browser.form_page import APP_ID, VISITOR, FormPage, form, values
 from tests.browser.snippets import create, html, snippet, visitor_cookie
+from tests.browser.waiting import eventually, until
 from tests.conftest import App
 from tests.service_process import ServiceProcess
 
@@ -280,7 +281,7 @@ async def test_two_snippets_send_once(forms: FormPage, *, old: bool) -> None:
     cookie = visitor_cookie(APP_ID, VISITOR)
     await forms.page.goto(forms.site.put(html(cookie, element, element, form(FIELDS))))
     await forms.page.wait_for_load_state("load")
-    await forms.page.wait_for_function("ppms.am.form.isLoaded")
+    await until(forms.page, "ppms.am.form.isLoaded")
     await forms.submit()
     await forms.submit()
     assert len(forms.sent()) == 2
@@ -299,7 +300,7 @@ async def test_names_and_form_ids_longer_than_the_service_takes_lose_no_submissi
         *(form(fields, one) for one in form_ids),
     )
     await page.goto(site.put(html(*parts)))
-    await page.wait_for_function("ppms.am.form.isLoaded")
+    await until(page, "ppms.am.form.isLoaded")
     await page.evaluate("for (const form of document.forms) form.requestSubmit()")
 
     async def stored() -> Any:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.conftest import Site, Watched, eventually
+from tests.browser.conftest import Site, Watched
 from tests.browser.form_page import PATH, FormPage, form
 from tests.browser.snippets import create, html, snippet, visitor_cookie
+from tests.browser.waiting import eventually, until
 from tests.conftest import App
 from tests.service_process import ServiceProcess
 
@@ -95,7 +96,7 @@ async def test_nothing_is_lost_when_the_page_goes_away(
     visitors = [f"{number:016x}" for number in range(1, SUBMITS + 1)]
     for visitor in visitors:
         await page.goto(f"{address}?{visitor}")
-        await page.wait_for_function("ppms.am.form.isLoaded")
+        await until(page, "ppms.am.form.isLoaded")
         await page.click("button")
     await page.wait_for_url("**/target?note=x")
 
@@ -114,7 +115,7 @@ async def test_nothing_is_lost_when_the_window_closes(
     cookie = visitor_cookie(app.app_id, "0123456789abcdef")
     content = form('<input name="note" value="x">')
     await page.goto(site.put(html(cookie, snippet(instance, "form", command), content)))
-    await page.wait_for_function("ppms.am.form.isLoaded")
+    await until(page, "ppms.am.form.isLoaded")
     await page.evaluate("f.requestSubmit()")
     await page.close()
 

@@ -13,6 +13,7 @@ from playwright.async_api import Browser, Page
 
 from tests.browser.conftest import Site
 from tests.browser.consent_pages import TYPES, Shop
+from tests.browser.waiting import until
 from tests.conftest import App, Authorized
 from tests.data_subjects import Office
 from tests.mailbox import secrets_of
@@ -239,7 +240,7 @@ async def test_from_the_visitors_form_to_the_confirmed_request(
     await visitor.open()
     form = visitor.page.locator("#ppms_cm_data_subject_form")
     await form.wait_for()
-    await visitor.page.wait_for_function("typeof sendUserDataSubjectRequest === 'function'")
+    await until(visitor.page, "typeof sendUserDataSubjectRequest === 'function'")
     outcome = await visitor.command(
         "sendDataRequest", {"content": "Bitte.", "email": "Jane@Shop.example", "type": event}
     )

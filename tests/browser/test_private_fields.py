@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.conftest import Site, eventually
+from tests.browser.conftest import Site
 from tests.browser.form_page import APP_ID, VISITOR, FormPage, form
 from tests.browser.snippets import create, html, snippet, visitor_cookie
+from tests.browser.waiting import eventually, until
 from tests.conftest import CASES, App
 from tests.service_process import ServiceProcess
 
@@ -41,7 +42,7 @@ async def test_no_private_field_reaches_the_profile_and_all_others_do(
     command = create(instance, "form", app.app_id, "{}, " + options)
     parts = (visitor_cookie(app.app_id, VISITOR), snippet(instance, "form", command), *forms)
     await page.goto(site.put(html(*parts)))
-    await page.wait_for_function("ppms.am.form.isLoaded")
+    await until(page, "ppms.am.form.isLoaded")
     await page.evaluate("for (const form of document.forms) form.requestSubmit()")
 
     async def everything() -> Any:
@@ -102,7 +103,7 @@ async def test_password_in_the_address_of_a_page_is_not_sent(forms: FormPage) ->
     page = forms.page
     for address in ("", "?pass=0hn0&a=1"):
         await page.goto(forms.site.url(f"/page{address}"))
-        await page.wait_for_function("ppms.am.form.isLoaded")
+        await until(page, "ppms.am.form.isLoaded")
         await page.fill("[name=a]", "1")
         await page.evaluate("f.requestSubmit()")
         await page.wait_for_url("**/page?pass=&a=1")

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Site, Watched, eventually
+from tests.browser.conftest import Site, Watched
 from tests.browser.form_page import VISITOR, form
 from tests.browser.snippets import create, html, snippet, visitor_cookie
 from tests.browser.test_api_widget import run
+from tests.browser.waiting import eventually, until
 from tests.conftest import App
 from tests.service_process import ServiceProcess
 
@@ -46,7 +47,7 @@ async def test_both_widgets_work_under_the_pages_policy(
     assert await run(page, "updateAttributes", {"color": "black"}) == ["fulfilled", []]
     expected = {"analytics": {}, "attributes": {"color": "black"}}
     assert await run(page, "getAttributes") == ["fulfilled", [expected]]
-    await page.wait_for_function("ppms.am.form.isLoaded")
+    await until(page, "ppms.am.form.isLoaded")
     assert await page.evaluate("violations") == []
     if "form-action" in policy:
         await page.click("button")

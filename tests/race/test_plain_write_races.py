@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,23 @@ from audience.profile_changes.plain_writes import storage
 from audience.profile_changes.plain_writes.rows import FoundProfile, PlainWrite
 from audience.server import clock
 from tests.api.audience_api import leaf
-from tests.conftest import App, MakeApp
+from tests.conftest import App
 from tests.race.test_shared_turns import turns
+from tests.service_process import ServiceProcess
 
 UNGUARDED = str(Path(__file__).with_name("unguarded_plain.py"))
+EAGER = str(Path(__file__).with_name("eager_plain.py"))
 MAX_ROUNDS = 40
 CLIENTS, WRITES = 24, 40
+
+
+@pytest.fixture(scope="module")
+def eager(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the service that tries the plain way with every batch, two workers."""
+    folder = tmp_path_factory.mktemp("eager")
+    service = ServiceProcess(folder, "--workers", "2", program=(EAGER,), DATABASE_URL=database_url)
+    with service:
+        yield service.url
 
 
 class WrongMembersError(Exception):
@@ -124,18 +136,31 @@ async def test_without_the_guard_a_storm_loses_values(
 @pytest.mark.parametrize("people", [1, 4, 100])
 @pytest.mark.parametrize("is_watched", [False, True])
 async def test_a_storm_of_sharing_workers_loses_nothing(
-    make_app: MakeApp, guarded: str, rows: asyncpg.Connection, people: int, *, is_watched: bool
+    app: App, guarded: str, people: int, *, is_watched: bool
 ) -> None:
-    count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    deadlocks = await rows.fetchval(count)
-    app = await make_app()
     if is_watched:
         await _watch(app)
-    shared = (await turns(guarded)).get("shared", 0)
+    await _lose_nothing(guarded, app, people)
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+async def test_a_storm_that_always_tries_the_plain_way_loses_nothing(
+    app: App, eager: str, *, is_watched: bool
+) -> None:
+    if is_watched:
+        await _watch(app)
+    await _lose_nothing(eager, app, 1)
+
+
+async def _lose_nothing(url: str, app: App, people: int) -> None:
+    """Three storms in which the workers share the lock, nothing is lost, and nobody deadlocks."""
+    count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    deadlocks = await app.rows.fetchval(count)
+    shared = (await turns(url)).get("shared", 0)
     for seed in range(3):
-        assert await _storm(guarded, app, people, seed)
-    assert (await turns(guarded))["shared"] > shared
-    assert await rows.fetchval(count) == deadlocks
+        assert await _storm(url, app, people, seed)
+    assert (await turns(url))["shared"] > shared
+    assert await app.rows.fetchval(count) == deadlocks
 
 
 async def _made(app: App, profiles: int) -> None:

@@ -369,8 +369,11 @@ async def test_who_met_somebody_that_does_not_share_shares_for_a_moment_only(
         await pair.first.locks.unlock()
         await pair.write(pair.first, user_id="jbond", attributes=ADD)
         assert pair.first.locks.is_shared
+        left = pair.first.locks._sharing_until - asyncio.get_running_loop().time()  # noqa: SLF001
+        assert 25 < left <= 60
+        await pair.first.locks.unlock()
         # Somebody who has it alone is nobody to share with.
-        await other.execute("SELECT pg_advisory_lock($1)", key)
+        await other.execute("SELECT pg_advisory_lock($1)", key, timeout=30)
         pair.first.locks._sharing_until = 0  # noqa: SLF001 - the moment is over
         writing = asyncio.create_task(pair.write(pair.first, user_id="jbond", attributes=ADD))
         await pair.until_waiting()

@@ -1,6 +1,7 @@
 """The service whose plain writes put back what they have read of a profile's attributes.
 
-Those that audiences ask about are not refused where a profile is not as it was found.
+Those that audiences ask about are not refused where a profile is not as it was found. Every batch
+tries the plain way.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,6 @@ if __name__ == "__main__":
         statement = statement.replace(guarded, unguarded)
     storage._SAVING = statement  # noqa: SLF001
     unguard_decided(setattr)
-    # Also large batches to one profile, of which it saves few: the more often, the sooner it shows.
+    # As in eager_plain.py: damage shows the sooner.
     operations._WORTH = 0  # noqa: SLF001
     main()

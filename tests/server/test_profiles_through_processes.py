@@ -31,7 +31,7 @@ def process(database_url: str, tmp_path: Path) -> Iterator[ServiceProcess]:
 
 
 async def _until_copying(app: App, *, is_copying: bool) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while bool(await app.rows.fetch(_COPYING)) is not is_copying:
             await asyncio.sleep(0.02)
 
@@ -127,10 +127,12 @@ async def test_fill_goes_on_after_kill_9(
             await asyncio.sleep(0.005)
             # With the lock of every part of the fill: it stands still for the look and the kill.
             await app.rows.execute("SELECT pg_advisory_lock($1)", app_lock_key(app.app_id))
-            stored = await app.count("audience_members")
-            if stored >= 1000:
-                process.kill()
-            await app.rows.execute("SELECT pg_advisory_unlock_all()")
+            try:
+                stored = await app.count("audience_members")
+                if stored >= 1000:
+                    process.kill()
+            finally:
+                await app.rows.execute("SELECT pg_advisory_unlock_all()")
     assert 1000 <= stored < 50_000
     assert await app.rows.fetchval(filling, app.app_id)
     process.start()

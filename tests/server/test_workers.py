@@ -70,7 +70,7 @@ def test_a_worker_that_dies_is_replaced_and_others_serve_meanwhile(
         before = set(_answering(service.port))
         os.kill(_children(service.pid)[0], signal.SIGKILL)
         found: Counter[str] = Counter()
-        for _ in range(100):
+        for _ in range(600):
             time.sleep(0.1)
             # What waited for the killed one is reset.
             with contextlib.suppress(OSError):
