@@ -164,7 +164,7 @@ async def test_a_new_text_version_that_asks_again_is_asked(
     await visitor.context.route("**/containers/**", lambda route: route.continue_())
     await visitor.open()
     await visitor.page.click(AGREE)
-    await visitor.sent_events("consent_change")
+    await visitor.delivered()
     content = {"description": "Also how long you looked at each table."}
     history_id = await shop.publish("analytics", "en", content, ask_again=True)
     await visitor.page.wait_for_timeout(20)

@@ -171,7 +171,8 @@ async def test_request_is_confirmed_with_the_keyboard_alone(desk: Desk) -> None:
     request_id, link, code = await desk.office.ask_and_get_mail()
     page = await desk.open(link)
     field = page.get_by_role("textbox", name="Code")
-    assert await field.evaluate("one => one === document.activeElement")
+    # The browser focuses it with the first picture that it paints.
+    await until(page, "document.activeElement.id === 'code'")
     described = await field.get_attribute("aria-describedby")
     assert described == "hint"
     await page.keyboard.type(_wrong(code))
@@ -182,7 +183,8 @@ async def test_request_is_confirmed_with_the_keyboard_alone(desk: Desk) -> None:
     assert await alert.inner_text() == "This is not the code from the mail. Tries left: 2."
     assert await field.get_attribute("aria-invalid") == "true"
     assert await field.get_attribute("aria-describedby") == "wrong hint"
-    assert await field.evaluate("one => one === document.activeElement")
+    # The browser focuses it with the first picture that it paints.
+    await until(page, "document.activeElement.id === 'code'")
     await page.keyboard.type(code)
     await page.keyboard.press("Tab")
     outline = await page.evaluate(
