@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from playwright.async_api import Browser, BrowserContext, Page, Request
 
-from tests.browser.waiting import until
+from tests.browser.waiting import EVENTUALLY_SECONDS, until
 from tests.conftest import App, Authorized
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Shop:
         options = {"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
         context = await self.browser.new_context(**options)
         self.contexts.append(context)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(EVENTUALLY_SECONDS * 1000)
         visitor = Visitor(self, context, await context.new_page())
 
         def note(request: Request) -> None:

@@ -1,6 +1,5 @@
 """`ppms.cm.api` on pages as they are out there: queues, frames, outages, cookies."""
 
-import asyncio
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.browser.consent_pages import (
     cookie_value,
     privacy_cookie,
 )
-from tests.browser.waiting import until
+from tests.browser.waiting import eventually, until
 
 VIEWS = ("MainForm", "ReminderWidget", "PrivacyPolicyLink")
 CLICKS = ("AgreeToAll", "RejectAll", "SaveChoices", "CloseButton")
@@ -221,18 +220,16 @@ async def test_track_commands_count_and_tell_the_page(shop: Shop) -> None:
     for name in names:
         assert await visitor.command(name) == ["fulfilled"]
     await visitor.sent_events("form_click", 4)
-    counted = None
-    for _ in range(1500):
-        counted = await shop.app.rows.fetch(
+
+    async def counted() -> Any:
+        rows = await shop.app.rows.fetch(
             "SELECT event_type, consent_source + consent_form_button AS number FROM consent_counters"
             " WHERE app_id = $1 ORDER BY 1, 2",
             shop.app.app_id,
         )
-        if len(counted) == len(names):
-            break
-        await asyncio.sleep(0.02)
-    assert counted is not None
-    assert [tuple(row) for row in counted] == [
+        return len(rows) >= len(names) and [tuple(row) for row in rows]
+
+    assert await eventually(counted) == [
         (12, 1),
         (12, 2),
         (12, 3),
@@ -296,10 +293,7 @@ async def test_a_decision_just_before_leaving_the_page_arrives(shop: Shop) -> No
         "ppms.cm.api('setComplianceSettings', {consents: {analytics: {status: 1}}}); location.href = '/next'"
     )
     await visitor.page.wait_for_url("**/next")
-    for _ in range(1500):
-        if await shop.decisions():
-            break
-        await asyncio.sleep(0.02)
+    await eventually(shop.decisions)
     assert len(await shop.decisions()) == 1
     await visitor.open()
     await visitor.delivered()

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page
 
 from tests.browser.conftest import Site
 from tests.browser.consent_pages import TYPES, Shop
-from tests.browser.waiting import until
+from tests.browser.waiting import EVENTUALLY_SECONDS, until
 from tests.conftest import App, Authorized
 from tests.data_subjects import Office
 from tests.mailbox import secrets_of
@@ -43,7 +43,7 @@ class Desk:
         """A new browser on the page of a link; options of Playwright's new_context."""
         query = options.pop("query", "")
         context = await self.browser.new_context(**options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(EVENTUALLY_SECONDS * 1000)
         page = await context.new_page()
         self.pages.append(page)
         page.on("request", lambda request: self.requests.append(request.url))
